@@ -175,15 +175,20 @@ def opened(data: Path | bytes, name: str = "") -> Iterator[PillowImage.Image]:
         yield picture
 
 
-def oriented_size(file: Path) -> tuple[int, int]:
+def oriented_size(data: Held) -> tuple[int, int]:
     """Returns width and height in pixels of the :func:`decoded` picture, without decoding it.
+
+    All frames of a video are taken to have the size of its first one, which is decoded once.
 
     Raises:
         UserError: it is no picture that can be read.
     """
-    with opened(file) as picture:
+    if isinstance(data, np.ndarray | VideoFrame):
+        height, width = data.shape[:2]
+        return width, height
+    with opened(data) as picture:
         width, height = picture.size
-        turned = width != height and _may_be_turned(picture, file) and _turn(picture) in _SIDEWAYS
+        turned = width != height and _may_be_turned(picture, data) and _turn(picture) in _SIDEWAYS
         return (height, width) if turned else (width, height)
 
 
@@ -201,11 +206,14 @@ def _decoding(name: str) -> Iterator[None]:
         raise UserError(f"picture {name} cannot be decoded: {error}") from error
 
 
-def _may_be_turned(picture: PillowImage.Image, file: Path) -> bool:
+def _may_be_turned(picture: PillowImage.Image, data: Path | bytes) -> bool:
     if picture.format == "TIFF":
         return False  # Pillow has turned its size already
+    if picture.format != "PNG":
+        return True
     # What turns a PNG may stand behind its pixels, and Pillow would decode them to look for it.
-    return picture.format != "PNG" or any(map(file.read_bytes().__contains__, _PNG_ORIENTATION))
+    content = data if isinstance(data, bytes) else data.read_bytes()
+    return any(map(content.__contains__, _PNG_ORIENTATION))
 
 
 def _turn(picture: PillowImage.Image) -> Transpose | None:

@@ -237,8 +237,8 @@ class Model(Pretrained):
     def _documents(self, prompts: Prompt | list[Prompt], seed: int) -> list[Document]:
         """Returns prompts as documents; refuses one beyond the context, which would be cut."""
         documents = [Document(request.spans) for request in self._requests(prompts, seed)]
-        streams, positions = self.tokenizers.streams, self.context_positions
-        encode = DocumentEncoder(self.text_tokenizer, streams, positions)
+        positions = self.context_positions
+        encode = DocumentEncoder(self.text_tokenizer, self.tokenizers, positions)
         for number, document in enumerate(documents):
             if len(pieces := encode(document)) > 1:
                 size = sum(len(piece.ids) for piece in pieces)

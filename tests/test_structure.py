@@ -359,7 +359,7 @@ OF_NO_FILE = {
     "streams": "depth mistakes page series",
     "studies": "shipped",
     "tokenizers": "registration",
-    "vision": "shipped streams",
+    "vision": "native shipped streams",
     "vision/cached": "damage",
     "vision/learning": "killed trained_kinds",
     "vision/published": "decoder_training reference runs",

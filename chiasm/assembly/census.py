@@ -42,7 +42,7 @@ def count_data(
     material = open_material(recipe, cache_folder, on_stage)
     inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
     length = recipe.stream.sequence_length
-    encoder = DocumentEncoder(inputs.text_tokenizer, inputs.tokenizers.streams, length)
+    encoder = DocumentEncoder(inputs.text_tokenizer, inputs.tokenizers, length)
     counted = []
     for side, sources in (("train", material.train), ("held_out", material.held_out)):
         for name, source in sources.items():

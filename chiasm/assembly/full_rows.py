@@ -48,6 +48,7 @@ def _row(streams: Streams, length: int, number: int, tokenizer: TextTokenizer) -
         source_S=np.zeros(len(documents), np.int64),
         stream_I=np.array([streams.names.index(shape.name) for shape in items], np.int64),
         target_I=np.array([not shape.context_of for shape in items], bool),
+        grids=tuple(shape.grid for shape in items),
         contents=tuple(
             RawLatents(torch.empty(shape.num_tokens, shape.channels, device="meta"))
             for shape in items

@@ -67,7 +67,7 @@ def build_inputs(
     for name, own in tokenizers.items():
         if not own.statistics.count:
             with found_at(f"streams.{name}"):
-                items = training_items(recipe, train, text_tokenizer, tokenizers.streams, name)
+                items = training_items(recipe, train, text_tokenizer, tokenizers, name)
                 _measure(own, items, choose_device(recipe.training.device))
     return Inputs(text_tokenizer, tokenizers)
 
@@ -78,7 +78,8 @@ def _measured_before(tokenizers: StreamTokenizers, beginning: Pretrained) -> Str
     for name, own in tokenizers.items():
         chosen[name] = own
         there = beginning.tokenizers.get(name, own)
-        if not own.statistics.count and (there.grid, there.channels) == (own.grid, own.channels):
+        forms = [(each.grid, each.channels, each.varies) for each in (own, there)]
+        if not own.statistics.count and forms[0] == forms[1]:
             chosen[name] = there
     return StreamTokenizers(chosen, {each.name: each.context_of for each in tokenizers.streams})
 

@@ -15,7 +15,7 @@ from chiasm.assembly.inputs import Inputs
 from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.rehearsal import rehearse
 from chiasm.assembly.vision import open_tokenizers
-from chiasm.assembly.walks import refuse_cut_walks, walk_documents
+from chiasm.assembly.walks import refuse_misfit_walks, walk_documents
 from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import Streams
 from chiasm.data.encoding import refuse_short_rows
@@ -220,9 +220,9 @@ def build_stream(
     Without a ``reader``, they hold latents where the recipe names a folder of them, or items.
 
     Raises:
-        UserError: an instructed walk is longer than a row.
+        UserError: as of :func:`~chiasm.assembly.walks.refuse_misfit_walks`.
     """
-    refuse_cut_walks(recipe, sources, inputs.text_tokenizer, inputs.tokenizers.streams)
+    refuse_misfit_walks(recipe, sources, inputs.text_tokenizer, inputs.tokenizers)
     return Stream(
         recipe.stream,
         sources,

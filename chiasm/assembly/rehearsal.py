@@ -76,10 +76,16 @@ def _error(decoder: Decoder, why: str, remedy: str) -> UserError:
 
 def _try_decoder(tokenizers: StreamTokenizers, shape: StreamShape, device: torch.device) -> None:
     own = tokenizers[shape.name]
+    longest = shape.on((*(1 for _ in shape.grid[1:]), shape.num_tokens))
     mean_NPC = torch.zeros(1, shape.num_tokens, shape.channels, device=device)
     try:
-        [span] = tokenizers.decode(shape.name, mean_NPC)
-        own.encode_items([own.read(span.data)], device)
+        for item in (shape, longest) if shape.varies else (shape,):
+            [span] = tokenizers.decode(item, mean_NPC)
+            read_LC = own.encode_items([own.read(span.data)], device)
+            if read_LC.shape != mean_NPC[0].shape:
+                raise ValueError(
+                    f"an item on the grid {item.grid} is read as {len(read_LC)} tokens"
+                )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:

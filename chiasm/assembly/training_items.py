@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from chiasm.batch.streams import Streams
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.mixture import Condition, Lane, Mixture
 from chiasm.data.reading import ReadingLog, defect
@@ -15,6 +14,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Source
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 
 MOST_ITEMS = 1024
@@ -44,7 +44,7 @@ def training_items(
     recipe: Recipe,
     train: Mapping[str, Source],
     tokenizer: TextTokenizer,
-    streams: Streams,
+    tokenizers: StreamTokenizers,
     stream: str,
 ) -> list[TrainingItem]:
     """Returns items of a stream, spread evenly over the first documents of the training.
@@ -56,11 +56,11 @@ def training_items(
     Raises:
         UserError: most documents of a source are bad, or hold items of unknown streams.
     """
-    name = streams[stream].marks
+    name = tokenizers.streams[stream].marks
     sources = {key: source for key, source in train.items() if _has(source, name)}
     if not sources:
         return []
-    encoder = DocumentEncoder(tokenizer, streams, recipe.stream.sequence_length)
+    encoder = DocumentEncoder(tokenizer, tokenizers, recipe.stream.sequence_length)
     weights = {key: recipe.stream.sources[key].weight for key in sources}
     mixture = Mixture(sources, weights, encoder, Lane(0, 1), recipe.seed)
     found: list[TrainingItem] = []

@@ -106,7 +106,7 @@ def _placed(
     """Returns the settings with the path of the trained tokenizer's folder.
 
     Raises:
-        UserError: they name another one there.
+        UserError: they name another one there, or ask for pictures that it does not take.
     """
     if not isinstance(settings, TrainedSettings) or settings.kind != training.kind:
         raise UserError(
@@ -121,6 +121,13 @@ def _placed(
             setting="path",
             value=settings.path,
             remedy="leave one out",
+        )
+    if settings.shape == "native" and training.kind == "rae":
+        raise UserError(
+            ", but the encoder that vision_training makes takes squares alone",
+            setting="shape",
+            value=settings.shape,
+            remedy="leave it out, or train a vae",
         )
     return settings.model_copy(update={"path": str(folder)})
 

@@ -5,27 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from chiasm.batch.streams import Streams
-from chiasm.capabilities import Uncut
+from chiasm.capabilities import ActionVideos, Instructed, Uncut
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.source import Steps
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Source, Text
 from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe
+from chiasm.tokenizers.streams import StreamTokenizers
 
 
-def refuse_cut_walks(
-    recipe: Recipe, sources: Mapping[str, Source], tokenizer: TextTokenizer, streams: Streams
+def refuse_misfit_walks(
+    recipe: Recipe,
+    sources: Mapping[str, Source],
+    tokenizer: TextTokenizer,
+    tokenizers: StreamTokenizers,
 ) -> None:
     """Refuses rows in which a walk would be cut, and lose its first view or its goal.
 
+    Views are imagined, and compared with others, at one size: walks are refused beside streams
+    whose items vary.
+
     Raises:
-        UserError: the longest document of a source that must not be cut is longer than a row.
+        UserError: the longest document of a source that must not be cut is longer than a row; or
+            the pictures of walks keep their aspect ratios.
     """
     rows = recipe.stream.sequence_length
-    encode = DocumentEncoder(tokenizer, streams, sequence_length=sys.maxsize)
+    encode = DocumentEncoder(tokenizer, tokenizers, sequence_length=sys.maxsize)
     for name, source in sources.items():
+        if isinstance(source, ActionVideos | Instructed):
+            tokenizers.refuse_varying(f"stream.sources.{name}, a source of walks,")
         if not isinstance(source, Uncut):
             continue
         positions, said = max(

@@ -26,6 +26,13 @@ class ItemReader(Protocol):
     def streams(self) -> Streams:
         """Those that it reads."""
 
+    def grid(self, item: Continuous) -> tuple[int, ...]:
+        """Returns the latent tokens along each axis of a span's item, which is not decoded.
+
+        Raises:
+            UserError: it is of a stream that the run has not.
+        """
+
     def read(self, item: Continuous) -> Content:
         """Returns the content of a span.
 

@@ -56,6 +56,7 @@ class Slots:
         shape: StreamShape,
         sequence_length: int,
         contents: Sequence[Tensor | RawLatents],
+        grids: Sequence[tuple[int, ...]],
         row_N: np.ndarray,
         start_N: np.ndarray,
         target_N: np.ndarray,
@@ -69,7 +70,7 @@ class Slots:
         return cls(
             row_N=torch.from_numpy(row_N.astype(np.int64)),
             start_N=torch.from_numpy(start_N.astype(np.int64)),
-            grid_NA=torch.tensor(shape.grid, dtype=torch.int64).expand(len(row_N), -1),
+            grid_NA=torch.tensor(grids, dtype=torch.int64).reshape(-1, len(shape.grid)),
             target_N=torch.from_numpy(target_N),
             dropped_N=torch.from_numpy(dropped_N),
             source_N=torch.from_numpy(source_N.astype(np.int64)),

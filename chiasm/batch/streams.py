@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from chiasm.errors import UserError
@@ -36,11 +36,27 @@ class StreamShape:
     """C: numbers of one latent token."""
     context_of: str = ""
     """The stream whose context items it reads instead, where it reads for another one."""
+    varies: bool = False
+    """Whether each item has a grid of its own, of at most as many latent tokens as ``grid``."""
 
     @property
     def num_tokens(self) -> int:
-        """P: latent tokens of an item."""
+        """P: latent tokens of an item; the most, where they vary."""
         return math.prod(self.grid)
+
+    @property
+    def fewest_tokens(self) -> int:
+        """Latent tokens of the smallest item."""
+        return 1 if self.varies else self.num_tokens
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """Most latent tokens along each axis of any item."""
+        return tuple(self.num_tokens if self.varies else length for length in self.grid)
+
+    def on(self, grid: tuple[int, ...]) -> StreamShape:
+        """Returns the shape of an item of this grid."""
+        return replace(self, grid=grid)
 
     @property
     def marks(self) -> str:

@@ -16,7 +16,7 @@ from chiasm.cli.options import Cache, Device, RecipeFile, command, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.cli.ranks import several_ranks
 from chiasm.documents import Split
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.recipe import Recipe, leaves, load_recipe
 from chiasm.tokenizers.settings import TokenizerSettings
 from chiasm.toml import load_settings
@@ -104,6 +104,8 @@ def stats(
     unreadable: list[UserError] = []
     with RunDisplay() as display:
         tokenizer = open_tokenizers(settings, cache, display.on_stage).of(stream)
+        with settings_of(f"streams.{stream}"):
+            tokenizer.refuse_varying("chiasm vision stats")
         if folder is not None:
             gallery, data = gallery_of_folder(folder), str(folder)
         else:
@@ -157,6 +159,7 @@ def encode(
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
         tokenizers = open_tokenizers(settings, cache, display.on_stage)
+        tokenizers.refuse_varying("chiasm vision encode")
         places = stream_folders(out, tokenizers)
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
         encodings = {

@@ -22,6 +22,8 @@ class Packed(NamedTuple):
     """int64 [k, 3]: number in the document, stream, target."""
     document: tuple[int, int, int, int]
     """Source number, index in the source, condition, and the turn of the document's form."""
+    grids: tuple[tuple[int, ...], ...] = ()
+    """Latent tokens along each axis of each item."""
 
 
 class Documents(Protocol):

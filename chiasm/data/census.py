@@ -5,6 +5,7 @@ Shape suffixes: I pictures.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import Streams
-from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder
+from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
 from chiasm.data.reading import UNDECODED, UNREAD_ITEM, examined
 from chiasm.documents import Document, Image, Source
 from chiasm.errors import UserError
@@ -112,7 +113,7 @@ def take_census(
         sizes += own
         for piece in encoder(document):
             pieces += 1
-            of_items = _positions_of_items(piece.items, streams)
+            of_items = _positions_of_items(piece, streams)
             positions += of_items
             positions[TEXT] += len(piece.ids) - of_items.total()
             items.update(streams.shapes[number].name for number in piece.items[:, 1].tolist())
@@ -129,9 +130,8 @@ def take_census(
     )
 
 
-def _positions_of_items(items_K3: np.ndarray, streams: Streams) -> Counter[str]:
+def _positions_of_items(piece: Piece, streams: Streams) -> Counter[str]:
     found = Counter[str]()
-    for number in items_K3[:, 1].tolist():
-        shape = streams.shapes[number]
-        found[shape.name] += shape.num_tokens + FRAME_TOKENS
+    for number, grid in zip(piece.items[:, 1].tolist(), piece.grids, strict=True):
+        found[streams.shapes[number].name] += math.prod(grid) + FRAME_TOKENS
     return found

@@ -125,7 +125,13 @@ def draw_row(batch: PackedBatch, row: int, tokenizer: TextTokenizer, path: Path)
 
 
 def _marked(batch: PackedBatch, row: int, span: RowSpan, *, ends: bool) -> str:
-    """Returns the text with visible line ends and the document's two special tokens."""
+    """Returns the text with visible line ends and the document's two special tokens.
+
+    Of an item it is the grid, where each has its own.
+    """
+    if span.item is not None and batch.streams[span.item[0]].varies:
+        name, number = span.item
+        return " × ".join(map(str, batch.slots[name].grid_NA[number].tolist()))
     if span.role != "text":
         return ""
     begin = "<bod>" if batch.position_BT[row, span.begin] == 0 else ""

@@ -1,4 +1,4 @@
-"""Document → token numbers: ``<bod> span ... <eod>``, an item as marks around P latent tokens.
+"""Document → token numbers: ``<bod> span ... <eod>``, an item as marks around its latent tokens.
 
 A document longer than a row is split between spans into pieces that are documents themselves; an
 item of a stream is never cut, and a text longer than a row is cut at the row's length.
@@ -6,6 +6,7 @@ item of a stream is never cut, and a text longer than a row is cut at the row's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
@@ -18,6 +19,7 @@ from chiasm.documents import Continuous, Document, Text
 from chiasm.errors import UserError
 
 if TYPE_CHECKING:
+    from chiasm.batch.items import ItemReader
     from chiasm.data.tokenizer import TextTokenizer
 
 FRAME_TOKENS = 2
@@ -46,16 +48,21 @@ class Piece(NamedTuple):
     items: np.ndarray
     """int64 [k, 3]: each item's number in its document, the number of the stream that reads it, and
     1 for a target or 0 for context."""
+    grids: tuple[tuple[int, ...], ...] = ()
+    """Latent tokens along each axis of each item."""
 
 
 _NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
 
 
 class DocumentEncoder:
-    """Encodes documents as pieces of at most ``sequence_length`` positions."""
+    """Encodes documents as pieces of at most ``sequence_length`` positions.
 
-    def __init__(self, tokenizer: TextTokenizer, streams: Streams, sequence_length: int) -> None:
-        self._tokenizer, self._streams = tokenizer, streams
+    ``reader`` reads their items, and is asked for their grids alone.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, reader: ItemReader, sequence_length: int) -> None:
+        self._tokenizer, self._grid, self._streams = tokenizer, reader.grid, reader.streams
         self._capacity = sequence_length - FRAME_TOKENS
         self._bod, self._eod = np.array([tokenizer.bod_id]), np.array([tokenizer.eod_id])
         self._item = cache(self._read)
@@ -86,15 +93,16 @@ class DocumentEncoder:
                 continue
             for span in run:
                 assert isinstance(span, Continuous)
-                ids, stream = self._item(span.stream, span.target)
-                yield Piece(ids, np.array([[number, stream, int(span.target)]]))
+                grid = self._grid(span)
+                ids, stream = self._item(span.stream, span.target, math.prod(grid))
+                yield Piece(ids, np.array([[number, stream, int(span.target)]]), (grid,))
                 number += 1
 
-    def _read(self, stream: str, target: bool) -> tuple[np.ndarray, int]:
+    def _read(self, stream: str, target: bool, num_tokens: int) -> tuple[np.ndarray, int]:
         """Returns an item's token numbers, and the number of the stream that reads it."""
         shape = self._streams.reading(stream, target)
         begin, end, fill = self._tokenizer.marks[shape.marks]
-        return np.array([begin, *[fill] * shape.num_tokens, end]), self._streams.shapes.index(shape)
+        return np.array([begin, *[fill] * num_tokens, end]), self._streams.shapes.index(shape)
 
     def _groups(self, document: Document) -> Iterator[list[Piece]]:
         group: list[Piece] = []
@@ -110,4 +118,4 @@ class DocumentEncoder:
     def _piece(self, units: list[Piece]) -> Piece:
         ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
         items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
-        return Piece(ids, items)
+        return Piece(ids, items, tuple(grid for unit in units for grid in unit.grids))

@@ -7,7 +7,7 @@ decoded, the positions of its document become padding and the row is emitted wit
 from __future__ import annotations
 
 from collections.abc import Container
-from itertools import count
+from itertools import compress, count
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class LaneRows:
     ) -> None:
         # The bounds of items and documents are so wide that the positions alone fill a row, save
         # for very many documents without content, which have none.
-        smallest = min((each.num_tokens for each in reader.streams), default=1)
+        smallest = min((each.fewest_tokens for each in reader.streams), default=1)
         capacity = (sequence_length, sequence_length // smallest, sequence_length)
         own = int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0])
         self._packer = BestFit(mixture, capacity, rows_packed_together, own)
@@ -67,6 +67,7 @@ class LaneRows:
         position_T[:end] = np.arange(end) - (lengths.cumsum() - lengths).repeat(lengths)
         ids_T[:end] = np.concatenate([each.ids for each in packed])
         items = np.concatenate([each.items for each in packed])
+        grids = [grid for each in packed for grid in each.grids]
         # The document of each item, by its number in the row.
         owner_I = np.arange(len(packed)).repeat([len(each.items) for each in packed])
         contents, broken = self._contents(documents, items[:, 0], owner_I)
@@ -81,6 +82,7 @@ class LaneRows:
             source_S=documents[kept[:-1] != NOBODY, 0],
             stream_I=items[kept_I, 1],
             target_I=items[kept_I, 2].astype(bool),
+            grids=tuple(compress(grids, kept_I)),
             contents=tuple(contents[place] for place in np.flatnonzero(kept_I).tolist()),
             lane=self._mixture.lane.number,
             number=self._counts["rows"],

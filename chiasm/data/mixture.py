@@ -240,7 +240,7 @@ def _runs_of(source: Source) -> np.ndarray | None:
 
 def _element(piece: Piece, drawn: Drawn, condition: Condition) -> Packed:
     document = (drawn.source, drawn.number, int(condition), drawn.turn)
-    return Packed(piece.ids, piece.items, document)
+    return Packed(piece.ids, piece.items, document, piece.grids)
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def pack_documents(
     if not documents:
         raise UserError("there are no documents to pack")
     refuse_short_rows(sequence_length, reader.streams)
-    encode = DocumentEncoder(tokenizer, reader.streams, sequence_length)
+    encode = DocumentEncoder(tokenizer, reader, sequence_length)
     numbers = [0] * len(documents) if source_numbers is None else source_numbers
     pieces = [
         (piece, document, number)
@@ -78,6 +78,7 @@ def _row(
         source_S=np.array([source for _, _, source in packed]),
         stream_I=table_I3[:, 1],
         target_I=table_I3[:, 2].astype(bool),
+        grids=tuple(grid for piece, _, _ in packed for grid in piece.grids),
         contents=tuple(map(reader.read, items)),
         lane=0,
         number=number,

@@ -40,6 +40,8 @@ class Row:
     """int64 [I]: stream number of each item from left to right."""
     target_I: np.ndarray
     """bool [I]: whether each item is a target, else context."""
+    grids: tuple[tuple[int, ...], ...]
+    """Latent tokens along each axis of each of the I items."""
     contents: tuple[Content, ...]
     """The I items themselves."""
     lane: int
@@ -102,11 +104,13 @@ class Assembler:
         source_N = source_BT[row_N, open_N]
         told = (row_N, open_N + 1, target_N, self._dropped(rows), source_N)
         contents = [content for row in rows for content in row.contents]
+        grids = [grid for row in rows for grid in row.grids]
         slots = {}
         for number, shape in enumerate(self.streams):
             own_N = stream_N == number
             held, own = list(compress(contents, own_N)), [each[own_N] for each in told]
-            slots[shape.name] = Slots.of(shape, ids_BT.shape[1], held, *own)
+            on = list(compress(grids, own_N))
+            slots[shape.name] = Slots.of(shape, ids_BT.shape[1], held, on, *own)
         return slots
 
     def _dropped(self, rows: Sequence[Row]) -> np.ndarray:

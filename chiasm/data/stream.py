@@ -89,7 +89,7 @@ class Stream:
         self.settings = settings
         _refuse(settings, sources, reader.streams, num_ranks)
         self._names = tuple(sources)
-        encoder = DocumentEncoder(tokenizer, reader.streams, settings.sequence_length)
+        encoder = DocumentEncoder(tokenizer, reader, settings.sequence_length)
         weights = {name: settings.sources[name].weight for name in sources}
         lanes = {
             number: LaneRows(

@@ -230,9 +230,9 @@ def _room(run: Run[QuestionSettings], asked: Asked) -> int:
     """Returns the number of context positions that are left behind image and prompt."""
     from chiasm.inference.passage import prompt_passage
 
-    tokenizer, streams = run.pretrained.text_tokenizer, run.pretrained.tokenizers.streams
-    prompt = prompt_passage((asked.item, asked.prompt), tokenizer, streams)
-    return run.pretrained.context_positions - len(prompt)
+    own = run.pretrained
+    prompt = prompt_passage((asked.item, asked.prompt), own.text_tokenizer, own.tokenizers)
+    return own.context_positions - len(prompt)
 
 
 def _is_beyond(run: Run[QuestionSettings], asked: Asked) -> bool:

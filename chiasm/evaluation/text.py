@@ -124,7 +124,7 @@ def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]
     from chiasm.evaluation.scoring import without_images
 
     encode = DocumentEncoder(
-        pretrained.text_tokenizer, pretrained.tokenizers.streams, pretrained.context_positions
+        pretrained.text_tokenizer, pretrained.tokenizers, pretrained.context_positions
     )
     pieces = (piece.ids for document in documents for piece in encode(document))
     return [ids[without_images(ids, pretrained)] for ids in pieces]

@@ -7,9 +7,9 @@
                 mark that closes it → WRITING, or GENERATING where the script has another text
 
 All requests that write take one step together; when none writes, all that wait with an open item of
-one stream generate together. A request's result is a function of the request, its seed and the
-settings: all draws are keyed by the seed and by the request's own counters, whatever runs beside
-it. (Batching may change the rounding of an item's last bits, as any change of shape does.)
+one stream and grid generate together. A request's result is a function of the request, its seed
+and the settings: all draws are keyed by the seed and by the request's own counters, whatever runs
+beside it. (Batching may change the rounding of an item's last bits, as any change of shape does.)
 
 Shape suffixes: B requests of a group, V vocabulary, N items, P latent tokens of one item, C latent
 channels, D width.
@@ -25,6 +25,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from chiasm.batch.streams import StreamShape
 from chiasm.data.encoding import FRAME_TOKENS
 from chiasm.documents import Continuous, Span, Text
 from chiasm.inference.canvas import Canvas, item_passage
@@ -61,6 +62,8 @@ class RequestState:
     num_items: int = 0
     opened: str = ""
     """Stream of the item that the model itself has opened."""
+    grids: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Grid of the last item of each stream."""
     ended: bool = False
 
     @property
@@ -94,6 +97,8 @@ class Batch:
             RequestState(first_number + member, member, request, self._new_writer())
             for member, request in enumerate(requests)
         ]
+        for progress, prompt in zip(self._everyone, prompts, strict=True):
+            progress.grids = {item.stream: item.grid for item in prompt.items}
         self._events: deque[Event] = deque()
 
     @property
@@ -124,8 +129,9 @@ class Batch:
             if writing := [progress for progress in going_on if not progress.stream]:
                 self._write(self._gathered(writing))
             else:
-                stream = going_on[0].stream
-                self._generate(self._gathered([p for p in going_on if p.stream == stream]))
+                shape = self._shape(going_on[0])
+                alike = [progress for progress in going_on if self._shape(progress) == shape]
+                self._generate(self._gathered(alike), shape)
             yield from self._told()
         yield from self._told()
 
@@ -171,7 +177,7 @@ class Batch:
         """Applies a chosen token to its request: opens an item, adds text, or ends it."""
         progress.num_choices += 1
         stream, settings = self._stream_of.get(token), self._settings
-        size = self._streams[stream].num_tokens + FRAME_TOKENS if stream else 1
+        size = self._shape(progress, stream).num_tokens + FRAME_TOKENS if stream else 1
         if token == self._tokenizer.eod_id:
             self._end(progress, Ending.DOCUMENT)
         elif stream and progress.num_items == settings.max_items:
@@ -190,19 +196,28 @@ class Batch:
             else:
                 self._end_if_spent(progress)
 
-    def _generate(self, group: list[RequestState]) -> None:
+    def _shape(self, progress: RequestState, stream: str = "") -> StreamShape:
+        """Returns the shape of a request's next item, of its own stream unless one is given."""
+        shape = self._streams[stream or progress.stream]
+        if not shape.varies:
+            return shape
+        if (aspect := self._settings.aspect) is not None:
+            return shape.on(self._pretrained.tokenizers.of(shape.name).encoder.grid_by(aspect))
+        return shape.on(progress.grids.get(shape.name, shape.grid))
+
+    def _generate(self, group: list[RequestState], shape: StreamShape) -> None:
         """Generates one item for each request, with the marks that open and close it."""
-        shape, settings = self._streams[group[0].stream], self._settings
-        marks = self._tokenizer.marks[shape.name]
+        marks, settings = self._tokenizer.marks[shape.name], self._settings
         self._read(group, [Passage([*self._given_text(p), marks.begin]) for p in group])
         members = [progress.member for progress in group]
-        canvas = Canvas(self._pretrained, shape.name, self._history, members, settings.guidance)
+        canvas = Canvas(self._pretrained, shape, self._history, members, settings.guidance)
         noise = [item_noise(p.request.seed, p.num_items, shape) for p in group]
         noise_NPC = torch.stack(noise).to(self._decoder.device)
-        times = time_grid(settings.steps, self._pretrained.shift(shape.name))
+        times = time_grid(settings.steps, self._pretrained.shift(shape))
         z_NPC = denoise(canvas.velocity, noise_NPC, times, settings.solver)
-        items = self._pretrained.tokenizers.decode(shape.name, z_NPC)
+        items = self._pretrained.tokenizers.decode(shape, z_NPC)
         for progress, z_PC, item in zip(group, z_NPC, items, strict=True):
+            progress.grids[shape.name] = shape.grid
             self._finish_item(progress, z_PC, item)
         if not all(progress.ended for progress in group):
             # The last solver step read an unfinished item; what is kept is read at t = 1.

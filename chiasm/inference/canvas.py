@@ -19,7 +19,7 @@ from chiasm.batch.streams import StreamShape
 from chiasm.data.tokenizer import Marks
 from chiasm.flow import velocity
 from chiasm.inference.history import History, Reading, lay_out
-from chiasm.inference.passage import Passage
+from chiasm.inference.passage import Passage, PlacedItem
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 
@@ -27,7 +27,7 @@ from chiasm.model.decoder import Decoder
 def item_passage(shape: StreamShape, marks: Marks, *, closed: bool = False) -> Passage:
     """Returns an item's latent tokens, before its closing mark or without it."""
     ids = [*[marks.fill] * shape.num_tokens, *[marks.end] * closed]
-    return Passage(ids, ((shape.name, 0),))
+    return Passage(ids, (PlacedItem(shape.name, 0, shape.grid),))
 
 
 class Canvas:
@@ -39,7 +39,7 @@ class Canvas:
 
     Args:
         pretrained: the model.
-        stream: name of the items' stream.
+        shape: of the items.
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` returns them.
         guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
@@ -49,20 +49,19 @@ class Canvas:
     def __init__(
         self,
         pretrained: Pretrained,
-        stream: str,
+        shape: StreamShape,
         history: History,
         group: Sequence[int],
         guidance: float,
     ) -> None:
-        self._decoder, self._stream, self._guidance = pretrained.decoder, stream, guidance
-        self._prediction = pretrained.flow.of(stream).prediction
-        decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[stream]
-        shape = decoder.shapes[stream]
-        item = item_passage(shape, marks)
+        self._decoder, self._stream, self._guidance = pretrained.decoder, shape.name, guidance
+        self._prediction = pretrained.flow.of(shape.name).prediction
+        decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[shape.name]
+        item, nothing = item_passage(shape, marks), _no_latents(decoder, shape, len(group))
         self._reading = (
-            history.lay_out(group, [item] * len(group), _no_latents(decoder, item, len(group)), 0.0)
+            history.lay_out(group, [item] * len(group), nothing, 0.0)
             if guidance == 1
-            else _both_branches(decoder, history, group, marks.begin, item)
+            else _both_branches(decoder, history, group, marks, shape)
         )
         self._fixed = decoder.fix(self._reading.inputs)
 
@@ -83,22 +82,21 @@ class Canvas:
 
 
 def _both_branches(
-    decoder: Decoder, history: History, group: Sequence[int], begin: int, item: Passage
+    decoder: Decoder, history: History, group: Sequence[int], marks: Marks, shape: StreamShape
 ) -> Reading:
     """Returns each item twice: behind the mark that opens it alone, then behind its history."""
-    count, rows = len(group), 2 * len(group)
+    count, rows, item = len(group), 2 * len(group), item_passage(shape, marks)
     held = [history.held(member) for member in group]
     cache = history.branch(group, beside=count, room=len(item))
-    marks, nothing = [Passage([begin])] * count, [0] * count
+    begins, nothing = [Passage([marks.begin])] * count, [0] * count
     opening = cache.slice(cache.lengths_B[:count], slots=1)
-    decoder(*lay_out(decoder, marks, {}, 1.0, nothing, opening, [each - 1 for each in held]))
+    decoder(*lay_out(decoder, begins, {}, 1.0, nothing, opening, [each - 1 for each in held]))
     cache.lengths_B[:count] = 1
-    latents = _no_latents(decoder, item, rows)
+    latents = _no_latents(decoder, shape, rows)
     return lay_out(decoder, [item] * rows, latents, 0.0, [1] * count + held, cache, held + held)
 
 
-def _no_latents(decoder: Decoder, item: Passage, count: int) -> dict[str, Tensor]:
+def _no_latents(decoder: Decoder, shape: StreamShape, count: int) -> dict[str, Tensor]:
     """Returns zeros in place of the latents of so many items."""
-    shape = decoder.shapes[item.items[0][0]]
     size = (count * shape.num_tokens, shape.channels)
     return {shape.name: torch.zeros(size, device=decoder.device)}

@@ -20,7 +20,7 @@ from torch import Tensor
 from chiasm.batch.layout import lay_out as layout_of
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import TEXT, Streams
-from chiasm.inference.passage import Passage
+from chiasm.inference.passage import Passage, PlacedItem
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.decoder import Decoder
 from chiasm.model.inputs import DecoderInput, LatentInput
@@ -93,14 +93,16 @@ def _ends(modality_BT: np.ndarray, streams: Streams) -> tuple[int, ...] | None:
 
 def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[str, Slots]:
     """Returns the slots of the passages' items, by stream; streams without items are left out."""
-    places: dict[str, list[tuple[int, int]]] = {}
+    places: dict[str, list[tuple[int, PlacedItem]]] = {}
     for row, passage in enumerate(passages):
-        for name, start in passage.items:
-            places.setdefault(name, []).append((row, start))
+        for item in passage.items:
+            places.setdefault(item.stream, []).append((row, item))
     slots = {}
     for name, own in places.items():
-        row_N, start_N = np.array(own).T
-        slots[name] = Slots.of(streams[name], width, (), row_N, start_N, np.ones(len(own), bool))
+        row_N, start_N = np.array([(row, item.start) for row, item in own]).T
+        grids = [item.grid for _, item in own]
+        target_N = np.ones(len(own), bool)
+        slots[name] = Slots.of(streams[name], width, (), grids, row_N, start_N, target_N)
     return slots
 
 

@@ -11,13 +11,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from chiasm.batch.streams import Streams
+from chiasm.batch.items import ItemReader
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Span
+
+
+class PlacedItem(NamedTuple):
+    """An item of a passage."""
+
+    stream: str
+    start: int
+    """Position in the passage of its first latent token."""
+    grid: tuple[int, ...]
+    """Latent tokens along each of its axes."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +37,22 @@ class Passage:
 
     ids: Sequence[int]
     """T token ids; the stream's fill mark at latent tokens."""
-    items: tuple[tuple[str, int], ...] = ()
-    """Stream of each item, and the position in the passage of its first latent token."""
+    items: tuple[PlacedItem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def prompt_passage(spans: Sequence[Span], tokenizer: TextTokenizer, streams: Streams) -> Passage:
+def prompt_passage(spans: Sequence[Span], tokenizer: TextTokenizer, reader: ItemReader) -> Passage:
     """Returns ``<bod>`` and the spans, laid out as the beginning of a training document.
 
     Raises:
         UserError: there is no stream that reads one of them.
     """
-    encode = DocumentEncoder(tokenizer, streams, sequence_length=sys.maxsize)
+    encode, streams = DocumentEncoder(tokenizer, reader, sys.maxsize), reader.streams
     piece = encode(Document(tuple(spans)))[0]
     begins = [tokenizer.marks[shape.marks].begin for shape in streams]
     starts = np.flatnonzero(np.isin(piece.ids, begins)) + 1
     names = [streams.names[number] for number in piece.items[:, 1]]
-    items = tuple(zip(names, starts.tolist(), strict=True))
+    items = tuple(map(PlacedItem, names, starts.tolist(), piece.grids))
     return Passage(piece.ids[:-1].tolist(), items)  # all but <eod>: the document goes on

@@ -25,7 +25,7 @@ from torch import Tensor
 import chiasm.sound.parts
 import chiasm.vision.parts  # noqa: F401  (what folders of tokenizers name)
 from chiasm.actions import ActionFormat
-from chiasm.batch.streams import IMAGE
+from chiasm.batch.streams import IMAGE, StreamShape
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, keep_freed_memory, matmul_dtype
 from chiasm.errors import UserError
@@ -106,10 +106,9 @@ class Pretrained:
         """
         return self.tokenizers.of(IMAGE)
 
-    def shift(self, stream: str) -> float:
-        """Returns α of the shift of a stream's flow times, as in training."""
-        shape = self.decoder.shapes[stream]
-        return self.flow.of(stream).shift or default_shift(shape.num_tokens, shape.channels)
+    def shift(self, shape: StreamShape) -> float:
+        """Returns α of the shift of flow times of items of a shape, as in training."""
+        return self.flow.of(shape.name).shift or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str, weights: Mapping[str, Tensor] | None = None) -> None:
         """Writes the model; another one of that name is replaced when all is on disk.

@@ -46,6 +46,9 @@ class SamplingSettings(Settings):
     max_items: int = Field(default=1, ge=0)
     """Pictures and items of other streams, together, that may be generated; a further one ends the
     request."""
+    aspect: float | None = Field(default=None, gt=0)
+    """Width by height of the pictures that are drawn, of a model whose pictures keep their aspect
+    ratios; None: that of the last one of the document, or a square."""
     stop: tuple[str, ...] = ()
     """Strings that end a request when the text written since the last item contains them; neither
     they nor what follows is part of the result. On the command line ``\\n`` is a line's end."""

@@ -61,6 +61,15 @@ class Sampler:
     def _batches(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[Batch]:
         if isinstance(requests, Request):
             raise UserError("requests is a single Request", remedy="give a list of them")
+        if settings.aspect is not None and not any(
+            shape.varies for shape in self.pretrained.decoder.shapes
+        ):
+            raise UserError(
+                ", but all items of this model have one shape",
+                setting="aspect",
+                value=settings.aspect,
+                remedy='leave it out, or train a model with streams.image.shape = "native"',
+            )
         several = len(requests) > 1
         prompts = [
             self._prompt(f"request {n}" if several else "the request", request, settings.max_items)
@@ -88,7 +97,7 @@ class Sampler:
         streams = pretrained.decoder.shapes
         if items or request.stream != IMAGE:
             streams.reading(request.stream, target=True)  # refuses what cannot be generated
-        prompt = prompt_passage(request.spans, pretrained.text_tokenizer, streams)
+        prompt = prompt_passage(request.spans, pretrained.text_tokenizer, pretrained.tokenizers)
         size = streams[request.stream].num_tokens + FRAME_TOKENS if items else 0
         given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.script)
         needed = len(prompt) + given + items * size

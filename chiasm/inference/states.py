@@ -51,9 +51,7 @@ def states(pretrained: Pretrained, items: Sequence[Continuous]) -> np.ndarray:
 
 def _read(pretrained: Pretrained, items: Sequence[Continuous]) -> None:
     decoder, tokenizers = pretrained.decoder, pretrained.tokenizers
-    passages = [
-        prompt_passage((item,), pretrained.text_tokenizer, tokenizers.streams) for item in items
-    ]
+    passages = [prompt_passage((item,), pretrained.text_tokenizer, tokenizers) for item in items]
     latents = tokenizers.encode_spans(items, decoder.device)
     history = History(decoder, len(items), len(passages[0]))
     history.read(range(len(items)), passages, latents)

@@ -87,7 +87,7 @@ class Decoder(nn.Module):
         )
         self.time_embedding = TimeEmbedding(width)
         self.place_embedding = _named(
-            {each.name: PlaceEmbedding(settings, each.grid) for each in streams}
+            {each.name: PlaceEmbedding(settings, each.reach) for each in streams}
         )
         self.rotary = RotaryTable(settings.K, settings.rope_theta)
         blocks = [Block(settings, number, modalities) for number in range(settings.depth)]

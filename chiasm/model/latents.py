@@ -56,9 +56,10 @@ class TimeEmbedding(nn.Module):
 class PlaceEmbedding(nn.Module):
     """Coordinates inside an item → vector, learned or sinusoidal, axis by axis."""
 
-    def __init__(self, settings: ModelSettings, grid: Sequence[int]) -> None:
+    def __init__(self, settings: ModelSettings, reach: Sequence[int]) -> None:
+        """``reach``: most latent tokens along each axis."""
         super().__init__()
-        axes, places = len(grid), max(FEWEST_PLACES, *grid)
+        axes, places = len(reach), max(FEWEST_PLACES, *reach)
         self.width, self.learned = settings.width, settings.item_positions == "learned"
         self.axes = ("row", "column") if axes == 2 else tuple(f"axis{n}" for n in range(axes))
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import torch
@@ -27,6 +28,10 @@ class Part(nn.Module):
     """Name of the kind in a tokenizer's folder."""
     kept: ClassVar[bool] = True
     """Whether a folder keeps its weights; if not, :meth:`describe` says where they are."""
+    can_vary: ClassVar[bool] = False
+    """Whether items on any grid of at most P latent tokens are right for it."""
+    varies: bool = False
+    """Whether every item has a grid of its own."""
     _kinds: ClassVar[dict[str, type[Part]]] = {}
 
     def __init_subclass__(cls, kind: str = "", **more: Any) -> None:
@@ -88,7 +93,8 @@ class Encoder(Part):
     modality: str
     """Modality of its items in the model, such as ``vision``."""
     grid: tuple[int, ...]
-    """Latent tokens along each axis of an item; P is their product."""
+    """Latent tokens along each axis of an item; P is their product. Where items vary, P is the
+    most, and this the grid of what is drawn unless another one is asked for."""
     channels: int
     """C, the number of channels of a latent token."""
     preprocessing: str = "as given"
@@ -98,9 +104,31 @@ class Encoder(Part):
         """Returns the name of its latents, in a tokenizer of this name: one label, one encoder."""
         return f"{name}, weights {hash_weights(self)[:16]}" if self.state_dict() else name
 
+    def grid_of(self, data: Any) -> tuple[int, ...]:
+        """Returns the grid of the item that :meth:`read` makes of a payload; nothing is decoded.
+
+        Where the payload cannot be used it is any: reading it says why.
+        """
+        return self.grid
+
+    def grid_by(self, aspect: float) -> tuple[int, ...]:
+        """Returns the grid of an item that is ``aspect`` times as wide as it is high.
+
+        Raises:
+            UserError: its items are not of two axes.
+        """
+        raise UserError(
+            "asks for a shape of pictures, which these items are not",
+            setting="aspect",
+            value=aspect,
+            remedy="leave it out",
+        )
+
     @abstractmethod
     def read(self, data: Any) -> Tensor:
-        """Returns a span's payload as one item of fixed shape; called on the reading thread.
+        """Returns a span's payload as one item; called on the reading thread.
+
+        All have one shape, unless they vary: then a shape that belongs to the grid.
 
         Raises:
             UserError: it is no such item, or cannot be decoded.
@@ -108,7 +136,7 @@ class Encoder(Part):
 
     @abstractmethod
     def encode(self, items_B: Tensor) -> Tensor:
-        """Returns latents [B, P, C] of items as :meth:`read` returns them.
+        """Returns latents [B, P, C] of items of one shape, as :meth:`read` returns them.
 
         Raises:
             UserError: they have another shape or range.
@@ -156,6 +184,15 @@ class Encoder(Part):
 
 class Decoder(Part):
     """Maps latents that are no longer standardized to items."""
+
+    grid: tuple[int, ...]
+    """Latent tokens along each axis of an item, where the decoder can vary."""
+
+    def on(self, grid: tuple[int, ...]) -> Self:
+        """Returns the decoder of items on this grid, with the same weights."""
+        other = copy(self)
+        other.grid = grid
+        return other
 
     @abstractmethod
     def decode(self, raw_BPC: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from chiasm.batch.items import Content
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.documents import Continuous
-from chiasm.errors import UserError, found_at
+from chiasm.errors import UserError, found_at, settings_of
 from chiasm.tokenizers.memory import LatentMemory
 from chiasm.tokenizers.tokenizer import Tokenizer
 
@@ -46,7 +46,14 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
     def streams(self) -> Streams:
         """Shapes of the streams, for the layout and the model."""
         shapes = [
-            StreamShape(name, own.modality, own.grid, own.channels, self._context_of.get(name, ""))
+            StreamShape(
+                name,
+                own.modality,
+                own.grid,
+                own.channels,
+                self._context_of.get(name, ""),
+                own.varies,
+            )
             for name, own in self._tokenizers.items()
         ]
         return Streams(tuple(shapes))
@@ -58,6 +65,12 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
             UserError: there is no such stream.
         """
         return self[self.streams[stream].name]
+
+    def refuse_varying(self, what: str) -> None:
+        """Refuses streams of items with grids of their own, as :meth:`Tokenizer.refuse_varying`."""
+        for name, own in self._tokenizers.items():
+            with settings_of(f"streams.{name}"):
+                own.refuse_varying(what)
 
     def to(self, device: torch.device) -> StreamTokenizers:
         """Moves all tokenizers to a device, and returns them."""
@@ -75,6 +88,15 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         finally:
             for own in self._tokenizers.values():
                 own.memory = None
+
+    def grid(self, item: Continuous) -> tuple[int, ...]:
+        """Returns the grid of a span's item, of which no more than the header is read.
+
+        Raises:
+            UserError: it is of a stream that there is not.
+        """
+        shape = self.streams.reading(item.stream, item.target)
+        return self[shape.name].encoder.grid_of(item.data) if shape.varies else shape.grid
 
     def read(self, item: Continuous) -> Content:
         """Returns a span's payload as an item of the stream that reads it.
@@ -113,14 +135,14 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
                 latents[name] = self[name].encode_items(own, device)
         return latents
 
-    def decode(self, stream: str, z_NPC: Tensor) -> list[Continuous]:
-        """Returns the items of a stream from standardized latents [N, P, C], as context spans.
+    def decode(self, shape: StreamShape, z_NPC: Tensor) -> list[Continuous]:
+        """Returns items of one shape from standardized latents [N, P, C], as context spans.
 
         Raises:
             UserError: its tokenizer cannot decode.
         """
-        own = self.of(stream)
-        return [own.span(item, stream) for item in own.decode(z_NPC)]
+        own, grid = self.of(shape.name), {"grid": shape.grid} if shape.varies else {}
+        return [own.span(item, shape.name) for item in own.decode(z_NPC, **grid)]
 
 
 def _read(tokenizer: Tokenizer, span: Continuous) -> Tensor:

@@ -76,6 +76,27 @@ class Tokenizer(nn.Module):
         return self.encoder.grid
 
     @property
+    def varies(self) -> bool:
+        """Whether each item has a grid of its own."""
+        return self.encoder.varies
+
+    @property
+    def can_vary(self) -> bool:
+        """Whether its encoder, and its decoder if there is one, take items on any grid."""
+        return all(part.can_vary for part in self._roles.values())
+
+    def vary(self) -> None:
+        """From now on, each item has a grid of its own."""
+        for part in self._roles.values():
+            part.varies = True
+
+    def refuse_varying(self, what: str) -> None:
+        """Raises a UserError where each item has a grid of its own: ``what`` takes one shape."""
+        if self.varies:
+            why = f", but {what} takes pictures of one shape"
+            raise UserError(why, setting="shape", value="native", remedy="leave it out")
+
+    @property
     def channels(self) -> int:
         """C, the number of channels of a latent token."""
         return self.encoder.channels
@@ -123,13 +144,16 @@ class Tokenizer(nn.Module):
         return self.statistics.standardize(raw_BPC)
 
     @torch.no_grad()
-    def decode(self, latents_BPC: Tensor) -> Tensor:
-        """Returns the items of standardized latents [B, P, C].
+    def decode(self, latents_BPC: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
+        """Returns the items of standardized latents [B, P, C] on a grid; None: on its own.
 
         Raises:
             UserError: there is no decoder.
         """
-        return self._drawing().decode(self.statistics.restore(latents_BPC))
+        decoder = self._drawing()
+        if grid not in (None, self.grid):
+            decoder = decoder.on(grid)
+        return decoder.decode(self.statistics.restore(latents_BPC))
 
     def span(self, item: Tensor, stream: str) -> Continuous:
         """Returns one decoded item as a context span, as :meth:`Decoder.span`."""
@@ -177,7 +201,8 @@ class Tokenizer(nn.Module):
                 f"{type(error).__name__}: {error}{origin(error)}",
                 remedy="every item that read() gives must be one that encode() takes",
             ) from error
-        wanted = (len(items_B), math.prod(self.grid), self.channels)
+        number = raw_BPC.shape[1] if self.varies else math.prod(self.grid)
+        wanted = (len(items_B), number, self.channels)
         if raw_BPC.shape != wanted:
             raise UserError(
                 f"{self._encoder}.encode() gave {[*raw_BPC.shape]} where grid {self.grid} and "
@@ -254,6 +279,8 @@ class Tokenizer(nn.Module):
         else:  # the name says where the weights lie, the statistics say which they are
             apart = None if self.decoder is self.encoder else self.decoder
             told = f"{told} {getattr(apart, 'weights_sha256', '')}"
+        if self.varies:
+            told += " each on a grid of its own"
         digest = hashlib.sha256(told.encode())
         for name, tensor in sorted(self.weights.items()):
             digest.update(name.encode())
@@ -263,7 +290,8 @@ class Tokenizer(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Returns what :meth:`open` needs beside :attr:`weights`, as JSON has it."""
         parts = {role: {"kind": part.kind, **part.describe()} for role, part in self._roles.items()}
-        return {"name": self.name, **parts, "statistics": asdict(self.statistics)}
+        varies = {"varies": True} if self.varies else {}
+        return {"name": self.name, **parts, **varies, "statistics": asdict(self.statistics)}
 
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Tokenizer:
@@ -284,4 +312,7 @@ class Tokenizer(nn.Module):
                 f"its statistics are of other latents: preprocessing {statistics.preprocessing} "
                 f"there, {encoder.preprocessing} here"
             )
-        return cls(described["name"], encoder, decoder, statistics)
+        tokenizer = cls(described["name"], encoder, decoder, statistics)
+        if described.get("varies"):
+            tokenizer.vary()
+        return tokenizer

@@ -24,7 +24,8 @@ def take_weights(decoder: Decoder, trained: Decoder, tell: Callable[[str], None]
     """Gives the decoder what a trained one has of its parameters and buffers, by their names.
 
     Parts that the trained one lacks keep their first weights, and so do rows of tokens beyond its
-    vocabulary. Learned places of an item are stretched to its grid, linearly. All ranks call it.
+    vocabulary, and of places beyond its own. Learned places of an item are stretched to its grid,
+    linearly. All ranks call it.
 
     Raises:
         UserError: a part has another shape.
@@ -38,7 +39,8 @@ def take_weights(decoder: Decoder, trained: Decoder, tell: Callable[[str], None]
             continue
         if taken.shape != own.shape:
             rows, more = taken.shape[0], own.shape[0]
-            if name not in GROWING or rows > more or taken.shape[1:] != own.shape[1:]:
+            grows = name in GROWING or name.startswith("place_embedding.")
+            if not grows or rows > more or taken.shape[1:] != own.shape[1:]:
                 raise UserError(
                     f"has {name} of shape {[*taken.shape]}, and this model one of {[*own.shape]}",
                     setting="model",
@@ -56,17 +58,19 @@ def take_weights(decoder: Decoder, trained: Decoder, tell: Callable[[str], None]
 
 
 def _stretched(decoder: Decoder, trained: Decoder) -> Iterator[tuple[str, Tensor]]:
-    """Yields tables of places of items whose grid differs, by their names."""
+    """Yields tables of places of items, stretched where their grid differs, by their names."""
     for shape in decoder.shapes:
-        embedding = decoder.place_embedding[shape.name]
-        if shape.name not in trained.shapes.names or not embedding.learned:
+        if shape.name not in trained.shapes.names:
+            continue
+        embedding, before = (own.place_embedding[shape.name] for own in (decoder, trained))
+        if not (embedding.learned and before.learned):
             continue
         grids = zip(embedding.axes, trained.shapes[shape.name].grid, shape.grid, strict=True)
-        for axis, before, now in grids:
-            table_PD = trained.place_embedding[shape.name].get_parameter(axis)
-            if before != now:
-                learned_1DP = table_PD[:before].T.unsqueeze(0)
+        for axis, there, now in grids:
+            table_PD, size = before.get_parameter(axis), len(embedding.get_parameter(axis))
+            first_PD: Tensor = table_PD[:there]
+            if there != now:
+                learned_1DP = first_PD.T.unsqueeze(0)
                 first_PD = F.interpolate(learned_1DP, now, mode="linear", align_corners=True)[0].T
-                size = len(embedding.get_parameter(axis))
-                rest_PD = F.pad(table_PD[now:], (0, 0, 0, max(size - len(table_PD), 0)))
-                yield f"place_embedding.{shape.name}.{axis}", torch.cat((first_PD, rest_PD))[:size]
+            taken_PD = torch.cat((first_PD, table_PD[now:]))[:size]
+            yield f"place_embedding.{shape.name}.{axis}", taken_PD

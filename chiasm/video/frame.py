@@ -91,6 +91,15 @@ class VideoFrame:
                     _SHOWN.put(other, _FAILED)
         return _kept(key)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape [H, W, 3] of the file's first frame, which is decoded once in a process.
+
+        Raises:
+            VideoError: as :meth:`pixels`.
+        """
+        return _first_shape(self.path, self.untagged, version_of(self.path))
+
     def content(self) -> bytes:
         """Returns what the pixels depend on, as bytes: the file's content, the time, the rule.
 
@@ -161,6 +170,11 @@ def origin(path: Path) -> Fraction:
     """
     with _OPEN.reader(path, version_of(path)) as reader:
         return reader.origin
+
+
+@lru_cache(1 << 16)
+def _first_shape(path: Path, untagged: Matrix, version: tuple[int, ...]) -> tuple[int, ...]:
+    return VideoFrame(path, Fraction(0), untagged).pixels().shape
 
 
 @lru_cache(1 << 16)

@@ -2,7 +2,8 @@
 
 Importing the package registers every kind that a recipe may name, and needs no torch.
 
-settings.py        shapes of encoders and decoders that are trained here
+settings.py        settings of all tokenizers; shapes of what is trained here
+shape.py           the grid of a picture that keeps its aspect ratio
 tokenizer.py       base classes of all
 pixels.py          patches of pixels
 attention.py       the attention block of encoders and decoders

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from chiasm.errors import UserError, setting
 from chiasm.rgb import ImageShape
-from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
-from chiasm.vision.settings import DECODERS, DecoderSettings
+from chiasm.tokenizers.settings import TOKENIZERS
+from chiasm.vision.settings import DECODERS, DecoderSettings, PictureSettings
 from chiasm.vision.trained import SHIPPED, TrainedSettings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @TOKENIZERS.register
-class PixelSettings(TokenizerSettings):
+class PixelSettings(PictureSettings):
     """Patches of pixels; nothing is learned."""
 
     kind: Literal["pixels"] = "pixels"
@@ -46,7 +46,7 @@ class PixelSettings(TokenizerSettings):
         """Returns the tokenizer; its statistics are a neutral guess."""
         from chiasm.vision.pixels import pixel_tokenizer
 
-        return pixel_tokenizer(self.image_pixels, self.patch_pixels)
+        return self.shaped(pixel_tokenizer(self.image_pixels, self.patch_pixels))
 
 
 @TOKENIZERS.register
@@ -81,7 +81,9 @@ class RaeSettings(TrainedSettings):
             )
         folder = self.folder
         if folder is None:
-            return open_published_rae(self.path, self.decoder, self.layer, self.image_pixels)
+            return self.shaped(
+                open_published_rae(self.path, self.decoder, self.layer, self.image_pixels)
+            )
         for name in ("decoder", "layer"):
             if getattr(self, name) is not None:
                 raise UserError(
@@ -120,7 +122,7 @@ class VaeSettings(TrainedSettings):
         folder = self.folder
         if folder is None:
             vae = Vae.load(find_checkpoint(self.path, "path"), self.image_pixels)
-            return Tokenizer(f"vae {vae.checkpoint.name}", vae, vae)
+            return self.shaped(Tokenizer(f"vae {vae.checkpoint.name}", vae, vae))
         return self.open_trained(folder)
 
 

@@ -60,6 +60,8 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
     As a tokenizer its latents are means, 2 x 2 of them a token.
     """
 
+    can_vary = True  # convolutions, and attention without places
+
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__(settings.shape, PATCH**2 * settings.channels)
         self.settings = settings

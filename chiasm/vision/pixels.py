@@ -19,6 +19,8 @@ from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches
 class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
     """Patches of ``patch_pixels`` x ``patch_pixels``; exact in both directions."""
 
+    can_vary = True
+
     def __init__(self, image_pixels: int, patch_pixels: int) -> None:
         """``patch_pixels`` must divide ``image_pixels`` (PixelSettings checks it)."""
         side = image_pixels // patch_pixels

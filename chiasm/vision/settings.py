@@ -6,16 +6,19 @@ latent, D width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from chiasm.errors import setting
 from chiasm.registry import Registry
 from chiasm.rgb import ImageShape
 from chiasm.settings import Settings
+from chiasm.tokenizers.settings import TokenizerSettings
 
 if TYPE_CHECKING:
     from chiasm.tokenizers.statistics import LatentStatistics
+    from chiasm.tokenizers.tokenizer import Tokenizer
 
 
 CELL_PIXELS = 16
@@ -30,6 +33,42 @@ finely as bfloat16 in the same 16 bits."""
 
 SHARD_PICTURES = 2048
 """Pictures of a shard of latents: with 256 tokens of 768 channels in 16 bits, 805 MB."""
+
+
+class PictureSettings(TokenizerSettings):
+    """The tokenizer of a stream of pictures."""
+
+    shape: Literal["square", "native"] = "square"
+    """``square`` crops all pictures to squares of one size; ``native`` keeps their aspect ratios,
+    within as many latent tokens as the square has."""
+
+    @model_validator(mode="after")
+    def _latents_are_square(self) -> Self:
+        if self.shape == "native" and self.latents is not None:
+            raise self.error(
+                "shape",
+                f"does not go with {setting('latents')}: those are of square pictures",
+                "leave one out",
+            )
+        return self
+
+    def shaped(self, tokenizer: Tokenizer) -> Tokenizer:
+        """Returns the tokenizer, whose pictures keep their aspect ratios where the settings say so.
+
+        Raises:
+            UserError: it takes squares alone.
+        """
+        if self.shape == "native":
+            if not tokenizer.can_vary:
+                raise self.error(
+                    "shape",
+                    f", but the tokenizer {tokenizer.name} takes squares of one size alone: it "
+                    "has learned a place for each latent token",
+                    "leave it out, or take pixels, a vae, or a published vision model without a "
+                    "decoder",
+                )
+            tokenizer.vary()
+        return tokenizer
 
 
 class EncoderSettings(Settings):

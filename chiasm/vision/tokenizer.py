@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from chiasm.documents import Image
 from chiasm.errors import UserError
-from chiasm.rgb import Given, ImageShape, fitted, held
+from chiasm.rgb import Given, ImageShape, decoded, described, fitted, held, oriented_size
 from chiasm.tokenizers.parts import Decoder, Encoder
+from chiasm.vision.shape import native_grid
 
 Built = TypeVar("Built")
 
@@ -38,15 +39,34 @@ class PictureEncoder(Encoder):
     def features(self, images_B3HW: Tensor) -> Tensor:
         """Returns latents [B, P, C] of images in [0, 1], with gradients to the images."""
 
+    def grid_of(self, data: Given) -> tuple[int, ...]:
+        """Returns rows and columns of a picture, of which no more than the header is read."""
+        if not self.varies:
+            return self.grid
+        try:
+            width, height = oriented_size(held(data))
+        except UserError:
+            return self.grid
+        return self._native(height, width)
+
+    def grid_by(self, aspect: float) -> tuple[int, ...]:
+        """Returns rows and columns of a picture that is ``aspect`` times as wide as it is high."""
+        return self._native(1, aspect)
+
     def read(self, data: Given) -> Tensor:
         """Returns an image, uint8 [3, H, W], cropped to the centre and resized.
 
         Raises:
-            UserError: it cannot be decoded.
+            UserError: it cannot be decoded, or has another size than its header says.
         """
-        shape = self.image_shape
-        pixels = fitted(held(data), shape.height_pixels, shape.width_pixels)
-        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        given, shape = held(data), self.image_shape
+        sides = (shape.height_pixels, shape.width_pixels)
+        if self.varies:
+            given, grid = decoded(given), self.grid_of(given)
+            if grid != self._native(*given.shape[:2]):
+                raise UserError(f"picture {described(held(data))} has not the size of its header")
+            sides = (grid[0] * self._cell[0], grid[1] * self._cell[1])
+        return torch.from_numpy(fitted(given, *sides).transpose(2, 0, 1).copy())
 
     def encode(self, items_B: Tensor) -> Tensor:
         """Returns latents [B, P, C] of images, uint8 or float in [0, 1].
@@ -56,7 +76,7 @@ class PictureEncoder(Encoder):
         """
         given = tuple(items_B.shape[1:])
         expected = (3, self.image_shape.height_pixels, self.image_shape.width_pixels)
-        if given != expected:
+        if not (self.varies and self._has_grid(*given)) and given != expected:
             raise UserError(
                 f"the tokenizer takes pictures of shape {expected}, not {given}; set the source's "
                 f"picture size to {expected[1]}x{expected[2]} pixels or choose another tokenizer"
@@ -75,6 +95,24 @@ class PictureEncoder(Encoder):
     def form(self) -> str:
         """Size of images and grid."""
         return str(self.image_shape)
+
+    @property
+    def _cell(self) -> tuple[int, int]:
+        """Height and width in pixels of what one latent token stands for."""
+        shape = self.image_shape
+        return shape.height_pixels // shape.rows, shape.width_pixels // shape.columns
+
+    def _native(self, height_pixels: float, width_pixels: float) -> tuple[int, int]:
+        height, width = self._cell
+        most = self.image_shape.num_tokens
+        return native_grid(height_pixels / height, width_pixels / width, most)
+
+    def _has_grid(self, colours: int, height_pixels: int, width_pixels: int) -> bool:
+        (rows, no_rows), (columns, no_columns) = map(
+            divmod, (height_pixels, width_pixels), self._cell
+        )
+        within = 1 <= rows * columns <= self.image_shape.num_tokens
+        return colours == 3 and within and not (no_rows or no_columns)
 
 
 class PictureDecoder(Decoder):

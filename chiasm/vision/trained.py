@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from chiasm.errors import UserError, setting
-from chiasm.tokenizers.settings import TokenizerSettings
+from chiasm.vision.settings import PictureSettings
 
 if TYPE_CHECKING:
     from chiasm.tokenizers.tokenizer import Tokenizer
@@ -18,7 +18,7 @@ SHIPPED = ("embedded-world",)
 """Names of the tokenizers that the package carries."""
 
 
-class TrainedSettings(TokenizerSettings):
+class TrainedSettings(PictureSettings):
     """A tokenizer that was trained here, or is published elsewhere."""
 
     path: str = ""
@@ -73,7 +73,7 @@ class TrainedSettings(TokenizerSettings):
                 value=self.image_pixels,
                 remedy=f"leave it out, or set it to {side}",
             )
-        return tokenizer
+        return self.shaped(tokenizer)
 
 
 def shipped_folder(name: str) -> Path:

@@ -119,6 +119,17 @@ def test_a_further_stream_gets_rows_and_layers_of_its_own(long: Path, train: Tra
     assert Pretrained.load(more).decoder.shapes["image"].grid == (4, 4)
 
 
+def test_pictures_may_keep_their_shapes_from_then_on(long: Path, train: Train) -> None:
+    """Places that squares never had begin with first weights, and not with nothing."""
+    native = "{kind='pixels', image_pixels=40, patch_pixels=4, shape='native'}"
+    begin = [f"initialize.model={long}"]
+    settings = (f"streams.image={native}", "stream.sequence_length=128", "training.steps=4")
+    both = [train(name, *settings, *given) for name, given in (("new", []), ("further", begin))]
+    rows = [Pretrained.load(each).decoder.place_embedding["image"].row for each in both]
+    assert len(rows[0]) == 100
+    torch.testing.assert_close(rows[0][64:], rows[1][64:])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -56,10 +56,9 @@ def test_what_the_run_reads_has_mean_0_and_deviation_1(mixed: Recipe) -> None:
 def test_items_are_of_many_documents_and_bounded(mixed: Recipe) -> None:
     material = open_material(mixed)
     inputs = build_inputs(mixed, material.train)
-    streams = inputs.tokenizers.streams
-    items = training_items(mixed, material.train, inputs.text_tokenizer, streams, "image")
+    items = training_items(mixed, material.train, inputs.text_tokenizer, inputs.tokenizers, "image")
     assert len(items) <= MOST_ITEMS
     films = {item.number for item in items if item.source == "films"}
     assert len(films) > len(material.train["films"]) / 2
     texts = {"texts": material.train["texts"]}
-    assert not training_items(mixed, texts, inputs.text_tokenizer, streams, "image")
+    assert not training_items(mixed, texts, inputs.text_tokenizer, inputs.tokenizers, "image")

@@ -138,3 +138,15 @@ def test_settings_that_name_another_tokenizer(
     with pytest.raises(UserError, match=message):
         open_tokenizers(recipe_of(pictures, vision), tmp_path, stages)["image"]
     assert not stages.heard  # before anything expensive
+
+
+def test_an_encoder_of_squares_is_not_trained_for_pictures_of_other_shapes(
+    pictures: Path, tmp_path: Path
+) -> None:
+    stages = Stages()
+    native = {"kind": "rae", "shape": "native"}
+    with pytest.raises(UserError, match=r"streams\.image\.shape = 'native', but the encoder that"):
+        open_tokenizers(recipe_of(pictures, native, kind="rae"), tmp_path, stages)
+    assert not stages.heard
+    native["kind"] = "vae"
+    assert open_tokenizers(recipe_of(pictures, native), tmp_path, stages)["image"].varies

@@ -18,6 +18,9 @@ class Reader:
         )
     )
 
+    def grid(self, item: Continuous) -> tuple[int, ...]:
+        return self.streams.reading(item.stream, item.target).grid
+
     def read(self, item: Continuous) -> torch.Tensor:
         return torch.tensor(item.data)
 

@@ -80,9 +80,9 @@ def test_pieces_behind_what_a_cache_holds_are_the_whole(naive, ends, dropped):
 def test_rows_of_different_lengths_are_held_each_by_itself(naive):
     filled_BT, held_B = np.ones((2, 3), bool), np.array([7, 2])
     position_BT = np.arange(3) + held_B[:, None]
-    shape = naive.streams["series"]
+    shape = naive.streams["series"].on((2,))
     both = np.array([0, 1])
-    slots = {"series": Slots.of(replace(shape, grid=(2,)), 3, (), both, both, both == 0)}
+    slots = {"series": Slots.of(shape, 3, (), [shape.grid] * 2, both, both, both == 0)}
     layout = lay_out(filled_BT, position_BT, slots, naive.streams, held_B)
     assert layout.modality_BT.tolist() == [[3, 3, 1], [1, 3, 3]]
     assert layout.first_BT.tolist() == [[0, 0, 0], [0, 0, 0]]

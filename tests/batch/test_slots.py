@@ -70,7 +70,7 @@ def test_latent_tokens_against_a_loop(slots):
 def test_no_items_are_slots_too():
     shape = StreamShape("clip", "vision", (2, 3, 4), channels=6)
     none = np.zeros(0, int)
-    slots = Slots.of(shape, T, (), none, none, none.astype(bool))
+    slots = Slots.of(shape, T, (), (), none, none, none.astype(bool))
     assert len(slots) == slots.num_targets == 0
     assert slots.place_LA.shape == (0, 3)
     for name in ("tokens_N", "item_L", "offset_L", "position_L", "target_G", "position_G"):
@@ -86,8 +86,9 @@ def test_what_is_known_of_each_is_kept():
         np.array([True, False, True]),
     )
     contents = [torch.full((2, 2), n) for n in range(3)]
-    slots = Slots.of(shape, T, contents, row_N, start_N, target_N)
-    assert slots.grid_NA.tolist() == [[4]] * 3
+    grids = [(4,), (1,), (3,)]
+    slots = Slots.of(shape, T, contents, grids, row_N, start_N, target_N)
+    assert slots.grid_NA.tolist() == [[4], [1], [3]]
     assert slots.row_N.tolist() == [0, 0, 2]
     assert slots.start_N.tolist() == [1, 9, 3]
     assert slots.target_N.tolist() == [True, False, True]
@@ -95,7 +96,7 @@ def test_what_is_known_of_each_is_kept():
     assert slots.source_N.tolist() == [0, 0, 0]
     assert all(a is b for a, b in zip(slots.items, contents, strict=True))
     assert slots.raw_LC is None
-    told = Slots.of(shape, T, (), row_N, start_N, target_N, ~target_N, np.array([1, 0, 1]))
+    told = Slots.of(shape, T, (), grids, row_N, start_N, target_N, ~target_N, np.array([1, 0, 1]))
     assert told.dropped_N.tolist() == [False, True, False]
     assert told.source_N.tolist() == [1, 0, 1]
 
@@ -104,7 +105,7 @@ def test_latents_that_were_read_lie_item_after_item():
     shape = StreamShape("series", "motion", (4,), channels=3)
     raw = [RawLatents(torch.randn(4, 3)) for _ in range(2)]
     one = np.array([1, 1])
-    slots = Slots.of(shape, T, raw, one, np.array([1, 7]), one.astype(bool))
+    slots = Slots.of(shape, T, raw, [(4,)] * 2, one, np.array([1, 7]), one.astype(bool))
     assert slots.items == ()
     assert torch.equal(slots.raw_LC, torch.cat([each.raw_PC for each in raw]))
 

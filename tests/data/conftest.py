@@ -51,6 +51,9 @@ class PictureReader:
             )
         )
 
+    def grid(self, item: Continuous) -> tuple[int, ...]:
+        return self.streams.reading(item.stream, item.target).grid
+
     def read(self, item: Continuous) -> Tensor:
         assert isinstance(item, Image)
         stream = self.streams.reading(item.stream, item.target).name

@@ -15,7 +15,7 @@ from chiasm.documents import Document, Image, Text
 def taken(made):
     def count(documents, unreadable=frozenset(), length=40, seen=lambda number, document: None):
         source = made.Listed("mine", documents, unreadable=frozenset(unreadable))
-        encoder = DocumentEncoder(made.tokenizer, made.reader.streams, length)
+        encoder = DocumentEncoder(made.tokenizer, made.reader, length)
         return take_census(source, range(len(documents)), encoder, made.reader.streams, seen)
 
     return count

@@ -12,7 +12,7 @@ from chiasm.errors import UserError
 
 
 def mixture(made, sources, weights=None, lane=None, sequence_length=40, seed=5):
-    encoder = DocumentEncoder(made.tokenizer, made.reader.streams, sequence_length)
+    encoder = DocumentEncoder(made.tokenizer, made.reader, sequence_length)
     weights = weights or dict.fromkeys(sources, 1.0)
     return Mixture(sources, weights, encoder, lane or Lane(0, 1), seed)
 

@@ -136,6 +136,9 @@ class Sounds:
         (StreamShape("image", "vision", (1, 1), 1), StreamShape("sound", "s", (3,), 2))
     )
 
+    def grid(self, item):
+        return self.streams[item.stream].grid
+
     def read(self, item):
         return torch.full((3, 1, 1), 9) if item.stream == "image" else torch.full((3, 2), item.data)
 
@@ -174,6 +177,7 @@ def one_row(made, documents, lane=0, number=0):
         stream_I=np.zeros(len(slots), int),
         target_I=slots.target_N.numpy(),
         contents=slots.items,
+        grids=tuple(map(tuple, slots.grid_NA.tolist())),
         lane=lane,
         number=number,
     )

@@ -202,7 +202,7 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
             assert all(map(torch.equal, *(each.slots["image"].items for each in (again, later))))
 
     def first_turns(seed):
-        encoder = DocumentEncoder(made.tokenizer, made.reader.streams, 24)
+        encoder = DocumentEncoder(made.tokenizer, made.reader, 24)
         sources = {"pairs": open_sources(captioned, Opening(24))["pairs"].train}
         drawn = islice(Mixture(sources, {"pairs": 1.0}, encoder, Lane(0, 1), seed), 3)
         return [element.document[3] % 3 for element in drawn]

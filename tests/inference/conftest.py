@@ -9,7 +9,7 @@ import torch
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Image
 from chiasm.flow import FlowSettings
-from chiasm.inference.passage import Passage
+from chiasm.inference.passage import Passage, PlacedItem
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
@@ -25,6 +25,7 @@ class Steps:
     modality = "motion"
     grid = (3,)
     channels = 2
+    varies = False
 
     def read(self, data: Sequence[float]) -> torch.Tensor:
         return torch.tensor(data)
@@ -109,7 +110,11 @@ def compose() -> Callable[[Pretrained, list[int]], Passage]:
         stream_of = {marks.fill: name for name, marks in pretrained.text_tokenizer.marks.items()}
         before = [-1, *ids]
         starts = [n for n, token in enumerate(ids) if token in stream_of and before[n] != token]
-        return Passage(ids, tuple((stream_of[ids[n]], n) for n in starts))
+        names, shapes = [stream_of[ids[n]] for n in starts], pretrained.decoder.shapes
+        items = (
+            PlacedItem(name, n, shapes[name].grid) for name, n in zip(names, starts, strict=True)
+        )
+        return Passage(ids, tuple(items))
 
     return passage
 

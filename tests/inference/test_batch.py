@@ -11,7 +11,7 @@ from chiasm.errors import UserError
 from chiasm.flow import StreamFlow, velocity
 from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import Passage, prompt_passage
+from chiasm.inference.passage import Passage, PlacedItem, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Generated, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
@@ -33,14 +33,14 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
     text, decoder, stream = pretrained.text_tokenizer, pretrained.decoder, request.stream
     shape, marks = decoder.shapes[stream], text.marks[stream]
     count = shape.num_tokens
-    document = prompt_passage(request.spans, text, decoder.shapes)
+    document = prompt_passage(request.spans, text, pretrained.tokenizers)
     spans = list(Document(request.spans).items)
     read = pretrained.tokenizers.encode_spans(spans, torch.device("cpu"))
     read.setdefault(stream, torch.zeros(0, shape.channels))
     made: list[torch.Tensor] = []
     for number, given in enumerate(request.script or ("",)):
         ids = [*document.ids, *text.encode(given), marks.begin]
-        items = (*document.items, (stream, len(ids)))
+        items = (*document.items, PlacedItem(stream, len(ids), shape.grid))
         whole = Passage([*ids, *[marks.fill] * count], items)
 
         def predicted(z_NPC: torch.Tensor, time: float, whole=whole):
@@ -57,7 +57,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
             return velocity(output_PC, z_NPC[0], time_L[-count:], prediction)[None]
 
         noise = item_noise(request.seed, number, shape)
-        times = time_grid(DRAW.steps, pretrained.shift(stream))
+        times = time_grid(DRAW.steps, pretrained.shift(shape))
         [z_PC] = denoise(predicted, noise[None], times, DRAW.solver)
         made.append(z_PC)
         read[stream] = torch.cat((read[stream], z_PC))

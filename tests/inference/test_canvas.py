@@ -40,6 +40,7 @@ def training_velocity(
         stream_I=np.array([tokenizers.streams.names.index(stream)]),
         target_I=np.ones(1, dtype=bool),
         contents=batch.slots[stream].items,
+        grids=(tokenizers.streams[stream].grid,),
         lane=0,
         number=0,
     )
@@ -65,10 +66,11 @@ def canvas_velocity(
     text = pretrained.text_tokenizer
     marks = text.marks[stream]
     history = History(pretrained.decoder, 2, capacity=48)
-    prompt = prompt_passage((Text(WORDS),), text, pretrained.decoder.shapes)
+    prompt = prompt_passage((Text(WORDS),), text, pretrained.tokenizers)
     other = [text.bod_id, 40, 41, marks.begin]  # another request, shorter, in the same batch
     history.read([0, 1], [Passage([*prompt.ids, marks.begin]), Passage(other)])
-    canvas = Canvas(pretrained, stream, history, [0, 1], guidance)
+    shape = pretrained.decoder.shapes[stream]
+    canvas = Canvas(pretrained, shape, history, [0, 1], guidance)
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
 
 
@@ -109,4 +111,4 @@ def test_an_item_is_read_alone_or_before_its_end(with_series: Pretrained) -> Non
         latent = [fill] * shape.num_tokens
         assert alone.ids == latent
         assert closed.ids == [*latent, end]
-        assert alone.items == closed.items == ((shape.name, 0),)
+        assert alone.items == closed.items == ((shape.name, 0, shape.grid),)

@@ -97,7 +97,7 @@ def test_members_that_read_different_streams_side_by_side(
     hidden = history.read(range(4), [compose(pretrained, tail) for tail in tails], given)
     for member, tail in enumerate(tails):
         whole = compose(pretrained, [*begin, *tail])
-        own = {name: latents[name][member] for name, _ in whole.items}
+        own = {item.stream: latents[item.stream][member] for item in whole.items}
         expected = at_once(pretrained, whole, own)
         torch.testing.assert_close(hidden[member], expected, atol=1e-4, rtol=1e-4)
 

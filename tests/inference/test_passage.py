@@ -20,7 +20,7 @@ def assert_begins_as_packed(pretrained: Pretrained, spans: tuple[Span, ...]) -> 
     """The prompt's passage, and what the decoder is given of it, against the packed document."""
     text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
     batch = pack_documents([Document(spans)], text, tokenizers, 96)
-    own = prompt_passage(spans, text, tokenizers.streams)
+    own = prompt_passage(spans, text, tokenizers)
     length = len(own)
     assert int(batch.ids_BT[0, length]) == text.eod_id
     assert own.ids == batch.ids_BT[0, :length].tolist()
@@ -53,8 +53,8 @@ def test_a_prompt_of_two_tokenizers_is_the_beginning_of_a_packed_document(
     spans = (make_image(0), Text("a wall"), *drawn, make_image(3), Text("b"))
     pretrained = build(seen_pixels=12)
     assert_begins_as_packed(pretrained, spans)
-    own = prompt_passage(spans, pretrained.text_tokenizer, pretrained.tokenizers.streams)
-    assert [name for name, _ in own.items] == ["seen", "image", "image", "seen"]
+    own = prompt_passage(spans, pretrained.text_tokenizer, pretrained.tokenizers)
+    assert [item.stream for item in own.items] == ["seen", "image", "image", "seen"]
 
 
 def test_a_prompt_of_three_modalities_is_the_beginning_of_a_packed_document(
@@ -68,18 +68,18 @@ def test_a_prompt_of_three_modalities_is_the_beginning_of_a_packed_document(
 
 def test_an_empty_prompt_is_the_beginning_of_a_document(pretrained: Pretrained) -> None:
     text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
-    assert prompt_passage((), text, tokenizers.streams).ids == [text.bod_id]
+    assert prompt_passage((), text, tokenizers).ids == [text.bod_id]
     assert tokenizers.encode_spans((), CPU) == {}
 
 
 def test_a_document_goes_on_with_text_behind_a_prompt(
     pretrained: Pretrained, picture: Image
 ) -> None:
-    text, streams = pretrained.text_tokenizer, pretrained.tokenizers.streams
-    begun = prompt_passage((picture,), text, streams)
-    whole = prompt_passage((picture, Text("a wall")), text, streams)
+    text, reader = pretrained.text_tokenizer, pretrained.tokenizers
+    begun = prompt_passage((picture,), text, reader)
+    whole = prompt_passage((picture, Text("a wall")), text, reader)
     assert [*begun.ids, *text.encode("a wall")] == whole.ids
-    assert begun.items == whole.items == (("image", 2),)
+    assert begun.items == whole.items == (("image", 2, (2, 2)),)
 
 
 def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:
@@ -92,4 +92,4 @@ def test_a_prompt_of_a_stream_that_the_model_has_not_is_refused(
     pretrained: Pretrained, make_series: Callable[[int], Continuous]
 ) -> None:
     with pytest.raises(UserError, match=r"no stream 'series' here, only image"):
-        prompt_passage((make_series(0),), pretrained.text_tokenizer, pretrained.tokenizers.streams)
+        prompt_passage((make_series(0),), pretrained.text_tokenizer, pretrained.tokenizers)

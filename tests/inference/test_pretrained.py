@@ -34,11 +34,11 @@ def edit_config(folder: Path, **changes: object) -> None:
 
 
 def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, picture: Image) -> None:
-    loaded = Pretrained.load(saved)
+    loaded, shape = Pretrained.load(saved), pretrained.decoder.shapes["image"]
     assert loaded.flow == pretrained.flow
     assert loaded.decoder.settings == pretrained.decoder.settings
     assert loaded.context_positions == pretrained.context_positions
-    assert loaded.shift("image") == pretrained.shift("image") == 2.0
+    assert loaded.shift(shape) == pretrained.shift(shape) == 2.0
     for name, tensor in pretrained.decoder.state_dict().items():
         assert torch.equal(loaded.decoder.state_dict()[name], tensor)
     request = Request((picture, Text("caption:")), opens=True)
@@ -49,16 +49,17 @@ def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, pict
 
 def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained]) -> None:
     pretrained = build()
+    shape = pretrained.decoder.shapes["image"]
     own = pretrained.flow.model_copy(update={"shift": None})
     default = replace(pretrained, flow=own)
-    assert default.shift("image") == 1.0  # small latents: never below 1
+    assert default.shift(shape) == 1.0  # small latents: never below 1
     apart = own.model_copy(update={"streams": {"image": StreamFlow(shift=1.5)}})
-    assert replace(pretrained, flow=apart).shift("image") == 1.5
+    assert replace(pretrained, flow=apart).shift(shape) == 1.5
 
 
 def test_a_stream_that_the_model_has_not_is_told(pretrained: Pretrained) -> None:
     with pytest.raises(UserError, match=r"no stream 'series' here, only image; .*streams\.series"):
-        pretrained.shift("series")
+        pretrained.shift(pretrained.decoder.shapes["series"])
 
 
 def test_two_streams_of_pictures_come_back(

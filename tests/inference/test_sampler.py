@@ -9,7 +9,7 @@ import torch
 from chiasm.documents import Continuous, Image, Span, Text
 from chiasm.errors import UserError
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import Passage, prompt_passage
+from chiasm.inference.passage import Passage, PlacedItem, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
     Ended,
@@ -76,8 +76,8 @@ def assert_greedy_as_without_cache(
     assert np.array_equal(spans[0].data, drawn.item.data)
     assert spans[0].stream == stream
     begin, end, fill = text.marks[stream]
-    document = prompt_passage(prompt, text, decoder.shapes)
-    items = (*document.items, (stream, len(document) + 1))
+    document = prompt_passage(prompt, text, pretrained.tokenizers)
+    items = (*document.items, PlacedItem(stream, len(document) + 1, decoder.shapes[stream].grid))
     latent = [fill] * decoder.shapes[stream].num_tokens
     document = Passage([*document.ids, begin, *latent, end], items)
     latents = pretrained.tokenizers.encode_spans(

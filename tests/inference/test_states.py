@@ -15,8 +15,9 @@ def items(count: int) -> list[Continuous]:
 def test_the_last_block_s_state_is_what_the_next_token_is_predicted_from(build):
     pretrained = build(series=True)
     own = items(3)
-    streams = pretrained.tokenizers.streams
-    passages = [prompt_passage((each,), pretrained.text_tokenizer, streams) for each in own]
+    passages = [
+        prompt_passage((each,), pretrained.text_tokenizer, pretrained.tokenizers) for each in own
+    ]
     latents = pretrained.tokenizers.encode_spans(own, pretrained.device)
     history = History(pretrained.decoder, 3, len(passages[0]))
     read_BD = history.read(range(3), passages, latents)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text, question_prompt, question_spans
@@ -17,6 +16,8 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Ended, Ending, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import answer, caption, draw, next_view
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.vision.pixels import pixel_tokenizer
 
 QUICK = SamplingSettings(steps=2, max_tokens=6)
 
@@ -32,12 +33,12 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"])).map(str.strip).filter(
 @given(question=WORDS, answered=WORDS)
 def test_what_is_asked_has_the_tokens_of_training(question: str, answered: str) -> None:
     tokenizer = small_tokenizer()
-    streams = Streams((StreamShape("image", "vision", (2, 2), channels=48),))
+    reader = StreamTokenizers({"image": pixel_tokenizer(image_pixels=8, patch_pixels=4)})
     picture = Image(np.zeros((8, 8, 3), np.uint8), target=False)
     document = Document((picture, *question_spans(question, answered)))
     assert document.text == f"question: {question} answer: {answered}\n"
-    [trained] = DocumentEncoder(tokenizer, streams, 1 << 20)(document)
-    asked = prompt_passage((picture, Text(question_prompt(question))), tokenizer, streams)
+    [trained] = DocumentEncoder(tokenizer, reader, 1 << 20)(document)
+    asked = prompt_passage((picture, Text(question_prompt(question))), tokenizer, reader)
     assert trained.ids[: len(asked)].tolist() == asked.ids
 
 

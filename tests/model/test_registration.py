@@ -10,7 +10,7 @@ import torch
 from chiasm.assembly import train_run
 from chiasm.inference.canvas import item_passage
 from chiasm.inference.history import History, lay_out
-from chiasm.inference.passage import Passage
+from chiasm.inference.passage import Passage, PlacedItem
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.attention import GroupedAttention
 from chiasm.model.kinds import GroupedSettings
@@ -56,7 +56,9 @@ def test_a_new_attention_is_trained_saved_and_read_from_its_cache(attention, tmp
     closed = item_passage(shape, marks, closed=True)
     z = {"image": torch.randn(shape.num_tokens, shape.channels)}
     first, last = Passage([1, *range(30, 38), marks.begin]), Passage([40])
-    whole = Passage([*first.ids, *closed.ids, *last.ids], (("image", len(first)),))
+    whole = Passage(
+        [*first.ids, *closed.ids, *last.ids], (PlacedItem("image", len(first), shape.grid),)
+    )
     history = History(model.decoder, num_members=2, capacity=len(whole))
     history.read([0, 1], [last, first])
     history.read(history.gather([1]), [closed], z)  # moves it to the first row

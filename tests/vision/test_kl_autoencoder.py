@@ -36,6 +36,21 @@ def test_tokens_and_back(downsampling, side) -> None:
     )
 
 
+def test_pictures_of_their_own_shapes_and_back() -> None:
+    settings = AutoencoderSettings(image_pixels=64, downsampling=4, channels=3, width=8)
+    autoencoder = seeded(0, Autoencoder, settings)
+    neutral = LatentStatistics((0.0,) * 12, (1.0,) * 12, "e", "p", "d", 1)
+    tokenizer = Tokenizer("vae", autoencoder, autoencoder, neutral)
+    tokenizer.vary()
+    images = torch.rand(2, 3, 32, 128, generator=torch.Generator().manual_seed(0))
+    latents = tokenizer.encode(images)
+    mean, _ = autoencoder.moments(images)
+    assert torch.equal(latents, patches(mean, 2))
+    drawn = autoencoder.pictures(mean).clamp(0, 1)
+    torch.testing.assert_close(tokenizer.decode(latents, (4, 16)), drawn)
+    assert tokenizer.grid == autoencoder.grid == (8, 8)
+
+
 def test_pictures_that_are_no_whole_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="image_pixels = 40 is not a multiple of the 16 pixels"):
         AutoencoderSettings(image_pixels=40)

@@ -41,6 +41,10 @@ class CachedItems:
         """Streams of the tokenizers."""
         return self._tokenizers.streams
 
+    def grid(self, item: Continuous) -> tuple[int, ...]:
+        """Returns the grid of an item, as the tokenizers do."""
+        return self._tokenizers.grid(item)
+
     def read(self, item: Continuous) -> Content:
         """Returns an item, or its latents.
 

@@ -129,9 +129,16 @@ def keep_latents(
 ) -> dict[str, KeptLatents]:
     """Returns those of the streams whose encoders have weights; without, encoding takes no time.
 
-    None on other devices than a CPU, where many items are encoded as fast as one; they are told.
+    None on other devices than a CPU, where many items are encoded as fast as one, and none of items
+    that vary in size; they are told.
     """
     worth = {name: own for name, own in tokenizers.items() if [*own.encoder.parameters()]}
+    for name in [name for name, own in worth.items() if own.varies]:
+        del worth[name]
+        tell(
+            f'streams.{name}: its pictures are encoded in every step: with shape = "native" no '
+            "latents are kept"
+        )
     if device.type == "cpu":
         given = folder, most_bytes, tell
         return {name: KeptLatents(f"streams.{name}", own, *given) for name, own in worth.items()}

@@ -90,6 +90,7 @@ def _open(
     if settings.frozen is not None:
         with settings_of("frozen"):
             frozen = open_tokenizer(settings.frozen)
+            frozen.refuse_varying("chiasm vision train")
     pixels = picture_shape(settings, frozen).height_pixels
     opening = Opening(
         sequence_length=1,

@@ -67,6 +67,8 @@ class BackboneShape:
 class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
     """Maps images [B, 3, H, W] in [0, 1] to features [B, P, C], row-major over the patches."""
 
+    can_vary = True  # places are interpolated, to any grid
+
     def __init__(self, network: nn.Module, shape: BackboneShape, checkpoint: Checkpoint) -> None:
         """``network`` is the vision tower; its last norm loses its affine part here."""
         name, side = LAST_NORM[shape.family], shape.image_pixels
@@ -95,7 +97,8 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
             read = self.network(pixel_values=pixels, interpolate_pos_encoding=True)
         else:
             read = self.network(pixel_values=pixels)
-        features = read.last_hidden_state[:, -(self.shape.grid**2) :]  # class, registers come first
+        height, width = (side // self.shape.patch_pixels for side in pixels.shape[2:])
+        features = read.last_hidden_state[:, -height * width :]  # class, registers come first
         return features.float()
 
     @classmethod
@@ -135,13 +138,14 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         """Returns the output of NaFlex, which takes patches with innermost colours, and
         the grid.
         """
-        patch, grid = self.shape.patch_pixels, self.shape.grid
+        patch = self.shape.patch_pixels
+        grid = [side // patch for side in pixels_B3HW.shape[2:]]
         patches_BFP = functional.unfold(pixels_B3HW, patch, stride=patch)
         patches_BPF = patches_BFP.unflatten(1, (3, patch * patch)).permute(0, 3, 2, 1).flatten(2)
         return self.network(
             pixel_values=patches_BPF,
-            pixel_attention_mask=None,  # no padding: all pictures have one size
-            spatial_shapes=torch.tensor([[grid, grid]]).expand(len(pixels_B3HW), 2),
+            pixel_attention_mask=None,  # no padding: those of a batch have one size
+            spatial_shapes=torch.tensor([grid]).expand(len(pixels_B3HW), 2),
         )
 
 

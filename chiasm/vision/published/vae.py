@@ -40,6 +40,7 @@ class Vae(PublishedPart, PictureEncoder, PictureDecoder, kind="AutoencoderKL"):
     """Maps images to the scaled and shifted mode of the posterior, 2 x 2 a token, and back."""
 
     preprocessing = str(TO_PLUS_MINUS_ONE)
+    can_vary = True  # convolutions, and attention without places
 
     def __init__(self, vae: Any, image_pixels: int, checkpoint: Checkpoint) -> None:
         """``vae`` is an ``AutoencoderKL`` in float32."""

@@ -32,22 +32,25 @@ def tower(folder: Path) -> Any:
     return model
 
 
-def processed(folder: Path, pictures: Tensor, side: int = 32) -> dict[str, Tensor]:
-    """What the model's own processor makes of pictures."""
+def processed(
+    folder: Path, pictures: Tensor, height: int = 32, width: int | None = None
+) -> dict[str, Tensor]:
+    """What the model's own processor makes of pictures; they are square unless a width is given."""
     import transformers
 
+    width = height if width is None else width
     if folder.name == "naflex":
-        patches = (side // 8) ** 2
+        patches = (height // 8) * (width // 8)
         processor = transformers.Siglip2ImageProcessorPil.from_pretrained(folder)
         processor.max_num_patches = patches
     elif folder.name == "siglip2":
         processor = transformers.SiglipImageProcessorPil.from_pretrained(folder)
-        processor.size = {"height": side, "width": side}
+        processor.size = {"height": height, "width": width}
     else:
         processor = transformers.BitImageProcessorPil.from_pretrained(folder)
         processor.size, processor.crop_size = (
-            {"shortest_edge": side},
-            {"height": side, "width": side},
+            {"shortest_edge": min(height, width)},
+            {"height": height, "width": width},
         )
     given = dict(processor([p.permute(1, 2, 0).numpy() for p in pictures], return_tensors="pt"))
     return given | ({"interpolate_pos_encoding": True} if folder.name == "siglip2" else {})
@@ -95,6 +98,29 @@ def test_other_sizes_interpolate_positions(published: Published, name: str) -> N
     found = tokenizer.encoder.features(as_floats(larger))
     assert found.shape == (2, 36, 32)
     torch.testing.assert_close(found, patches(expected, folder), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", [(16, 64), (64, 16), (24, 40)])
+def test_pictures_of_their_own_shapes_interpolate_positions(
+    published: Published, name: str, size: tuple[int, int]
+) -> None:
+    folder = published(name)
+    tokenizer = open_tokenizer(RaeSettings(path=str(folder), shape="native"))
+    shown = torch.randint(256, (2, 3, *size), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = tower(folder)(**processed(folder, shown, *size)).last_hidden_state
+    assert tokenizer.encoder.grid_of(shown[0].permute(1, 2, 0).numpy()) == tuple(
+        side // 8 for side in size
+    )
+    latents = tokenizer.encode(shown)
+    assert latents.shape == (2, size[0] * size[1] // 64, 32)
+    torch.testing.assert_close(latents, patches(expected, folder), atol=1e-5, rtol=0)
+
+
+def test_a_decoder_of_squares_refuses_other_shapes(published: Published) -> None:
+    with pytest.raises(UserError, match=r"shape = 'native', but the tokenizer .* one size alone"):
+        open_tokenizer(RaeSettings(path=str(published("rae")), shape="native"))
 
 
 @pytest.mark.parametrize("name", [*MODELS, "rae"])

@@ -13,7 +13,7 @@ from chiasm.errors import UserError
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.kinds import VaeSettings
-from chiasm.vision.tokenizer import as_floats
+from chiasm.vision.tokenizer import as_floats, patches
 
 Published = Callable[[str], Path]
 
@@ -42,6 +42,29 @@ def test_tokens_are_four_scaled_latents(
     with torch.no_grad():
         drawn = vae.decode(mode).sample / 2 + 0.5
     torch.testing.assert_close(tokenizer.decoder.draw(found), drawn, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["sd_vae", "flux_vae"])
+@pytest.mark.parametrize("size", [(16, 64), (48, 16)])
+def test_pictures_of_their_own_shapes_are_the_librarys(
+    published: Published, name: str, size: tuple[int, int]
+) -> None:
+    from diffusers import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(published(name)).eval()
+    shown = torch.randint(256, (2, 3, *size), dtype=torch.uint8)
+    with torch.no_grad():
+        mode = vae.encode(as_floats(shown) * 2 - 1).latent_dist.mode()
+        drawn = vae.decode(mode).sample / 2 + 0.5
+    settings = VaeSettings(path=str(published(name)), image_pixels=32, shape="native")
+    tokenizer, grid = open_tokenizer(settings), (size[0] // 16, size[1] // 16)
+    assert tokenizer.encoder.grid_of(shown[0].permute(1, 2, 0).numpy()) == grid
+    latents = tokenizer.encode(shown)
+    expected = (mode - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+    torch.testing.assert_close(latents, patches(expected, 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        tokenizer.decode(latents, grid), drawn.clamp(0, 1), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("name", ["sd_vae", "flux_vae"])
