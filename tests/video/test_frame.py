@@ -96,8 +96,8 @@ def test_large_frames_are_averaged_before_they_are_resized(
     size: tuple[int, int], turn: int, films, tmp_path: Path
 ) -> None:
     """The same picture but for rounding, whatever is cropped, turned, or no whole block."""
-    coarse = np.random.default_rng(0).integers(0, 256, (35, 47, 3), dtype=np.uint8)
-    pixels = fitted(coarse, 350, 470)
+    coarse = np.random.default_rng(0).integers(0, 256, (35, 47, 1), dtype=np.uint8)
+    pixels = fitted(coarse.repeat(3, 2), 350, 470)
     file = films.write(
         tmp_path / "b.mp4",
         [_frame(pixels)],
