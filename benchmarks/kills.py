@@ -23,9 +23,9 @@ from record import write_record
 
 from chiasm.loop.metrics import read_metrics
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "ranks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "processes"))
 
-from nursery import Forked, start
+from nursery import Forked, open_nursery, start
 
 RECIPE = """
 name = "kills"
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", metavar="REMARK")
     asked = parser.parse_args()
+    open_nursery()
     with tempfile.TemporaryDirectory() as folder:
         texts, recipe = Path(folder) / "texts", Path(folder) / "recipe.toml"
         texts.mkdir()

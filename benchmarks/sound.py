@@ -1,8 +1,8 @@
 """Seconds of sound per second of the data stream's one reading thread, beside a bare reader's.
 
-For files of several formats: what libsndfile decodes on one thread, what the reader of this library
-does, and what the stream makes of the same files, with words, packed rows and everything. Beside it
-the time that encoding takes.
+For files of several formats: what libsndfile's package decodes on one thread, what the reader of
+this library does, and what the stream makes of the same files, with words, packed rows and
+everything, in turns and in processor time. Beside it the time that encoding takes.
 
     python benchmarks/sound.py [seconds=10]
 """
@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -22,23 +22,27 @@ import soundfile
 import torch
 from record import write_record
 
+import chiasm.data.stream
 from chiasm.assembly import build_inputs, build_stream, open_material
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.waveform import decoded
 
-FORMATS = {
-    "wav": {"subtype": "PCM_16"},
-    "flac": {},
-    "mp3": {},
-    "ogg": {"subtype": "VORBIS"},
+FORMATS: dict[str, tuple[str, int, dict[str, str]]] = {
+    "wav": ("wav", 1, {"subtype": "PCM_16"}),
+    "wav, two channels": ("wav", 2, {"subtype": "PCM_16"}),
+    "flac": ("flac", 1, {}),
+    "mp3": ("mp3", 1, {}),
+    "ogg": ("ogg", 1, {"subtype": "VORBIS"}),
 }
+"""Suffix, channels, and what soundfile is told. The stream has one channel."""
 RATE = 16_000
-FILES = 12
-WINDOWS, WINDOW_SECONDS = 3, 0.3
+FILES = 6
+WINDOWS, WINDOW_SECONDS = 16, 0.03
 
 
-def write_sounds(folder: Path, suffix: str, seconds: int) -> None:
+def write_sounds(folder: Path, form: str, seconds: int) -> list[Path]:
     """Writes files of noise that swells and fades, and a table of their words."""
+    suffix, channels, options = FORMATS[form]
     lines = []
     for number in range(FILES):
         drawn = np.random.default_rng(number)
@@ -46,9 +50,11 @@ def write_sounds(folder: Path, suffix: str, seconds: int) -> None:
         sound = (
             0.1 * swell * np.convolve(drawn.standard_normal(seconds * RATE), np.ones(8) / 8, "same")
         )
-        soundfile.write(folder / f"{number}.{suffix}", sound, RATE, **FORMATS[suffix])
+        sound = np.stack([sound, -0.5 * sound], axis=1)[:, :channels]
+        soundfile.write(folder / f"{number}.{suffix}", sound, RATE, **options)
         lines.append(json.dumps({"audio": f"{number}.{suffix}", "text": f"noise {number}"}) + "\n")
     (folder / "metadata.jsonl").write_text("".join(lines))
+    return sorted(folder.glob(f"*.{suffix}"))
 
 
 def recipe_of(folder: Path, seconds: int) -> Recipe:
@@ -67,43 +73,44 @@ def recipe_of(folder: Path, seconds: int) -> Recipe:
     )
 
 
-def seconds_a_second(read: Callable[[], float]) -> float:
-    """Returns the median rate at which ``read``, which returns seconds of sound, gives them.
+def rates(works: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """Returns the median rate at which each of them, which return seconds of sound, gives them.
 
-    Time is that of this process's CPU, so that what else runs on the machine does not count.
+    They take short turns, so that what else the machine does falls on all alike, and time is that
+    of this process alone.
     """
-    rates = []
+    found: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(WINDOWS):
-        begin, sound = time.process_time(), 0.0
-        while time.process_time() - begin < WINDOW_SECONDS:
-            sound += read()
-        rates.append(sound / (time.process_time() - begin))
-    return median(rates)
+        for name, work in works.items():
+            begin, sound = time.process_time(), 0.0
+            while time.process_time() - begin < WINDOW_SECONDS:
+                sound += work()
+            found[name].append(sound / (time.process_time() - begin))
+    return {name: median(own) for name, own in found.items()}
 
 
-def of_library(folder: Path, suffix: str) -> Callable[[], float]:
-    """Returns what decodes every file by libsndfile's own Python package."""
-    return lambda: sum(
-        len(soundfile.read(folder / f"{n}.{suffix}", dtype="float32")[0]) / RATE
-        for n in range(FILES)
-    )
+def beside(recipe: Recipe, files: list[Path], seconds: int) -> dict[str, float]:
+    """Returns the rates of libsndfile's own package, of this library's reader, and of the stream.
 
-
-def bare(folder: Path, suffix: str) -> Callable[[], float]:
-    """Returns what decodes every file by this library's reader."""
-    return lambda: sum(
-        decoded(folder / f"{n}.{suffix}", RATE).shape[1] / RATE for n in range(FILES)
-    )
-
-
-def streamed(recipe: Recipe, seconds: int) -> float:
-    """Returns seconds of sound per second of the stream, one of whose threads reads ahead."""
+    What the stream's thread would read ahead is read in turn, so that the time is that of its own
+    batches.
+    """
     material = open_material(recipe)
     stream = build_stream(recipe, material.train, build_inputs(recipe, material.train), recipe.seed)
+
+    def library() -> float:
+        return sum(len(soundfile.read(file, dtype="float32")[0]) / RATE for file in files)
+
+    def reader() -> float:
+        return sum(decoded(file, RATE).shape[1] / RATE for file in files)
+
+    def streamed() -> float:
+        return len(next(stream).slots["sound"].items) * float(seconds)
+
     try:
-        for _ in range(8):  # until no batch is waiting that was read before
-            next(stream)
-        return seconds_a_second(lambda: len(next(stream).slots["sound"].items) * seconds)
+        for _ in range(4):
+            streamed()
+        return rates({"library": library, "reader": reader, "stream": streamed})
     finally:
         stream.close()
 
@@ -123,21 +130,16 @@ def encoding(recipe: Recipe, seconds: int) -> dict[str, float]:
 def main() -> None:
     seconds = int(dict(word.split("=") for word in sys.argv[1:]).get("seconds", "10"))
     torch.set_num_threads(1)
+    chiasm.data.stream.PREFETCHED_BATCHES = 0
     figures: dict[str, object] = {}
-    for suffix in FORMATS:
+    for form in FORMATS:
         with tempfile.TemporaryDirectory() as made:
-            folder = Path(made)
-            write_sounds(folder, suffix, seconds)
-            recipe = recipe_of(folder, seconds)
-            library = seconds_a_second(of_library(folder, suffix))
-            alone = seconds_a_second(bare(folder, suffix))
-            stream = streamed(recipe, seconds)
-        figures[suffix] = {
-            "library": round(library),
-            "bare_reader": round(alone),
-            "stream": round(stream),
-            "stream_over_bare_reader": round(stream / alone, 3),
-            "stream_over_library": round(stream / library, 3),
+            files = write_sounds(Path(made), form, seconds)
+            recipe = recipe_of(Path(made), seconds)
+            found = beside(recipe, files, seconds)
+        figures[form] = {name: round(rate) for name, rate in found.items()} | {
+            "stream_over_reader": round(found["stream"] / found["reader"], 3),
+            "stream_over_library": round(found["stream"] / found["library"], 3),
         }
     figures |= encoding(recipe, seconds)
     write_record("sound", figures)

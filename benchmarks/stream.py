@@ -7,10 +7,14 @@ consumes on this machine, and the ratio.
     python benchmarks/stream.py [world.train_maps=16 ...]     (settings to override in the recipe)
 
 Of shards: samples per second of a source's documents in shuffled order, beside those of the bare
-readers of Python's tarfile and of pyarrow in the order of the file, all on one thread; and what it
-takes to open 10,000 pictures in files and a tar of 100,000 samples, the first time and again.
+readers of Python's tarfile and of pyarrow in the order of the file, all on one thread, in turns.
 
     python benchmarks/stream.py shards
+
+And what it takes to open 10,000 pictures in files and a tar of 100,000 samples, the first time and
+again.
+
+    python benchmarks/stream.py openings
 """
 
 from __future__ import annotations
@@ -138,14 +142,15 @@ def opened(path: Path, cache: Path) -> Opened:
     return open_sources({"own": settings}, Opening(512, cache_folder=cache))["own"]
 
 
-def best_seconds(work: Callable[[], object], times: int = 3) -> float:
-    """Processor seconds of the fastest of several times: others use the machine too."""
-    found = []
+def best_seconds(*works: Callable[[], object], times: int = 9) -> list[float]:
+    """Processor seconds of the fastest of several times of each, in turns: others run too."""
+    found: list[list[float]] = [[] for _ in works]
     for _ in range(times):
-        begin = time.process_time()
-        work()
-        found.append(time.process_time() - begin)
-    return min(found)
+        for work, own in zip(works, found, strict=True):
+            begin = time.process_time()
+            work()
+            own.append(time.process_time() - begin)
+    return [min(own) for own in found]
 
 
 def of_shards(folder: Path) -> dict[str, object]:
@@ -170,8 +175,8 @@ def beside(path: Path, bare: Callable[[Path], int], cache: Path) -> dict[str, fl
         for number in order:
             source[number]
 
-    rate = len(order) / best_seconds(read)
-    bare_rate = SHARD_SAMPLES / best_seconds(lambda: bare(path))
+    own_seconds, bare_seconds = best_seconds(read, lambda: bare(path))
+    rate, bare_rate = len(order) / own_seconds, SHARD_SAMPLES / bare_seconds
     return {
         "samples_per_second": round(rate),
         "bare_samples_per_second": round(bare_rate),
@@ -220,12 +225,13 @@ def main() -> None:
     if sys.argv[1:2] == ["open"]:
         open_alone(*map(Path, sys.argv[2:]))
         return
-    if sys.argv[1:] == ["shards"]:
-        with tempfile.TemporaryDirectory() as folder:
-            shards = of_shards(Path(folder)) | of_openings(Path(folder))
-        write_record("shards", shards)
-        print(json.dumps(shards, indent=2))
-        return
+    for name, measure_in in (("shards", of_shards), ("openings", of_openings)):
+        if sys.argv[1:] == [name]:
+            with tempfile.TemporaryDirectory() as folder:
+                found = measure_in(Path(folder))
+            write_record(name, found)
+            print(json.dumps(found, indent=2))
+            return
     recipe = load_recipe(RECIPE, sys.argv[1:])
     material = open_material(recipe)
     inputs = build_inputs(recipe, material.train)

@@ -23,9 +23,14 @@ def main() -> None:
     """Runs the command line, after setting how threads wait unless the environment sets it."""
     if not any(name in os.environ for name in (*SHORT_WAIT, "KMP_BLOCKTIME")):
         os.environ |= SHORT_WAIT
-    from chiasm.cli import main  # OpenMP reads its environment when torch is imported
+    try:
+        from chiasm.cli import main  # OpenMP reads its environment when torch is imported
 
-    main()
+        main()
+    except KeyboardInterrupt:
+        from chiasm.stop import end_interrupted
+
+        end_interrupted()
 
 
 if __name__ == "__main__":

@@ -70,6 +70,15 @@ class Clustered(Protocol):
 
 
 @runtime_checkable
+class InRuns(Protocol):
+    """A source some of whose documents are cheaper to read one after another: clips of a film."""
+
+    @property
+    def runs(self) -> np.ndarray:
+        """int64 [documents]: equal for those that belong together, in order of their numbers."""
+
+
+@runtime_checkable
 class Scattered(Source, Protocol):
     """A source whose documents are in scattered order: any first few represent all."""
 

@@ -73,7 +73,8 @@ class Sound(Continuous):
     """A sound: a file or a part of one, not decoded yet, or samples with their rate.
 
     ``data`` is a path, also as a string; the bytes of an encoded file; a
-    :class:`~chiasm.waveform.Waveform`; or a :class:`~chiasm.waveform.Segment`.
+    :class:`~chiasm.waveform.Waveform`; a :class:`~chiasm.waveform.Segment`; or a
+    :class:`~chiasm.video.heard.VideoSound`.
     :mod:`chiasm.waveform` defines how each becomes samples.
 
     Raises:

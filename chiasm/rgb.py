@@ -32,6 +32,7 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PillowImage
 from PIL.Image import Transpose
 
+from chiasm import fitting
 from chiasm.errors import UserError
 from chiasm.video.frame import VideoFrame
 
@@ -102,13 +103,15 @@ def held(given: Given) -> Held:
     Raises:
         UserError: it is none of these, or the rule refuses it.
     """
+    if isinstance(given, bytes):  # of shards, where each microsecond counts
+        return given
     if isinstance(given, np.ndarray):
         if given.dtype == np.uint8 and given.shape[2:] == (3,) and given.size:
             return given
         return _of_array(given, f"of shape {given.shape} and type {given.dtype}")
     if isinstance(given, VideoFrame):
         return given
-    if isinstance(given, bytes | bytearray | memoryview):
+    if isinstance(given, bytearray | memoryview):
         return bytes(given)
     if isinstance(given, str | os.PathLike):
         return Path(given)
@@ -135,21 +138,17 @@ def decoded(data: Held) -> np.ndarray:
         return _of_picture(picture, described(data))
 
 
-def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Returns a picture centre-cropped to this aspect ratio and resized: uint8 [H, W, 3].
+def fitted(data: Held, height: int, width: int) -> np.ndarray:
+    """Returns the :func:`decoded` picture, centre-cropped to this aspect ratio and resized.
 
-    A picture that already has the size is returned unchanged.
+    uint8 [H, W, 3]; a picture that already has the size is unchanged.
+
+    Raises:
+        UserError: the file cannot be read or decoded, or the rule refuses it.
     """
-    have_height, have_width = pixels.shape[:2]
-    if (have_height, have_width) == (height, width):
-        return pixels
-    # Cropping first keeps a very long picture from becoming a huge one.
-    scale = min(have_height / height, have_width / width)
-    top = (have_height - scale * height) / 2
-    left = (have_width - scale * width) / 2
-    box = (left, top, left + scale * width, top + scale * height)
-    picture = PillowImage.fromarray(pixels)
-    return np.asarray(picture.resize((width, height), PillowImage.Resampling.BICUBIC, box=box))
+    if isinstance(data, VideoFrame):
+        return data.fitted(height, width)
+    return fitting.fitted(decoded(data), height, width)
 
 
 def described(data: Held) -> str:
@@ -168,6 +167,11 @@ def opened(data: Path | bytes, name: str = "") -> Iterator[PillowImage.Image]:
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _decoding(name or described(data)), PillowImage.open(file) as picture:
+        if picture.format == "EPS":
+            raise UserError(
+                f"picture {name or described(data)} is a program in PostScript, which is not run; "
+                "save it as PNG"
+            )
         yield picture
 
 

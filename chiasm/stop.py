@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Stopped(Exception):
@@ -19,6 +21,18 @@ class Stopped(Exception):
             f"stopped by {number.name} at {where}; saved. The same command goes on from here"
         )
         self.signal = number
+
+
+def tell(line: object) -> None:
+    """Prints a line about an end that a signal brought; of ranks, which all stop at once, one."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"chiasm: {line}", file=sys.stderr)
+
+
+def end_interrupted() -> NoReturn:
+    """Ends the process that Ctrl-C interrupted at once, with a line and the shell's status."""
+    tell("stopped by SIGINT; the same command goes on from what was saved last")
+    sys.exit(128 + signal.SIGINT)
 
 
 class StopRequest:

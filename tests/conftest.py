@@ -41,6 +41,10 @@ from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import as_toml, load_toml
 from chiasm.vision.pixels import pixel_tokenizer
 
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
+
+from nursery import Forked, open_nursery
+
 PAD, BOD, EOD = range(3)
 FIRST_TEXT, END_TEXT = 6, 40
 MARKS = {"image": Marks(3, 4, 5), "series": Marks(40, 41, 42)}
@@ -457,6 +461,11 @@ def sounds() -> type[Sounds]:
     return Sounds
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # workers of xdist share what their controller opens
+        open_nursery()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the losses of tests/golden anew")
 
@@ -483,6 +492,12 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python processes that the library starts have their imports done."""
+    monkeypatch.setattr(subprocess, "Popen", Forked)
 
 
 class StandInSlurm:
@@ -513,7 +528,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInSl
     programs.mkdir()
     for name in ("sbatch", "squeue", "scancel", "scontrol", "srun"):
         program = programs / name
-        stand_in = Path(__file__).with_name("slurm_stand_in.py")
+        stand_in = Path(__file__).parent / "processes" / "slurm_stand_in.py"
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {stand_in} {name} "$@"\n')
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")

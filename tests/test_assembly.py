@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nursery import Forked
 from safetensors.torch import load_file
 
-from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
+from chiasm.assembly import build_inputs, build_run, open_material, seconds_per_step, train_run
 from chiasm.assembly.record import recipe_on_disk
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
@@ -48,10 +49,12 @@ COMMAND = [sys.executable, "-m", "chiasm", "train"]
 
 
 @contextmanager
-def training(recipe_path: Path, folder: Path, *settings: str) -> Iterator[subprocess.Popen]:
+def training(
+    recipe_path: Path, folder: Path, *settings: str, begin: type[subprocess.Popen] = Forked
+) -> Iterator[subprocess.Popen]:
     """A training process of its own, which does not outlive the test."""
     options = [option for setting in settings for option in ("--set", setting)]
-    with subprocess.Popen(
+    with begin(
         [*COMMAND, str(recipe_path), "--out", str(folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -72,11 +75,14 @@ def wait_for_lines(process: subprocess.Popen, path: Path, number: int) -> None:
 
 
 def test_killed_at_random_moments_equals_never_killed(recipe_path: Path, tmp_path: Path) -> None:
-    """SIGKILL three times; metrics and weights are those of one run, bit for bit."""
+    """SIGKILL three times; metrics and weights are those of one run, bit for bit.
+
+    That one is a process that was started anew, with other hashes of strings.
+    """
     seed = random.randrange(1_000_000)  # other moments at every run of the test
     draw = random.Random(seed)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    with training(recipe_path, whole) as begun:
+    with training(recipe_path, whole, begin=subprocess.Popen) as begun:
         for least in (1, 13, 25):
             with training(recipe_path, killed) as process:
                 wait_for_lines(process, killed / "metrics.jsonl", least + draw.randrange(10))
@@ -262,9 +268,27 @@ def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
     material = open_material(recipe)
     statistics = build_inputs(recipe, material.train).tokenizers["image"].statistics
     assert statistics.count > 4
-    assert statistics.data == "pictures, texts"
+    assert statistics.data == "pictures"
     assert np.mean(statistics.std_C) == pytest.approx(0.289, abs=0.03)  # uniform noise
     assert 0 < seconds_per_step(recipe, material, warmup_steps=1, steps=2) < 60
+
+
+def test_a_model_too_narrow_for_the_noise_is_told(recipe: Recipe) -> None:
+    material = open_material(recipe)
+    inputs = build_inputs(recipe, material.train)
+    channels = inputs.tokenizers["image"].channels
+    warned = {}
+    for prediction in ("v", "x"):
+        for width in (channels, channels // 2):
+            objective = recipe.objective.model_copy(update={"prediction": prediction})
+            model = recipe.model.model_copy(update={"width": width})
+            lines: list[str] = []
+            ours = recipe.model_copy(update={"objective": objective, "model": model})
+            build_run(ours, material, inputs, lines.append).stream.close()
+            warned[prediction, width] = any("stays noisy" in line for line in lines)
+    assert warned == {
+        (each, width): (each, width) == ("v", channels // 2) for each, width in warned
+    }
 
 
 def test_a_model_that_no_memory_holds_is_refused_at_once(recipe: Recipe, tmp_path: Path) -> None:

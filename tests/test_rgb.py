@@ -247,6 +247,14 @@ def test_lab_is_refused_by_name(tmp_path):
         rgb(file)
 
 
+def test_a_program_is_no_picture(tmp_path):
+    """Pillow would have another program run it."""
+    file = tmp_path / "a.png"
+    PillowImage.new("RGB", (3, 4)).save(file, "EPS")
+    with pytest.raises(UserError, match=r"a\.png is a program in PostScript, which is not run"):
+        rgb(file)
+
+
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "MPO", "TIFF"])
 def test_of_several_frames_the_first_counts(format):
     frames = [PillowImage.new("RGB", (8, 8), colour) for colour in ("red", "blue")]

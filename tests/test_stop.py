@@ -1,10 +1,28 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from chiasm.stop import StopRequest
+
+SLOW = """
+import time
+from typing import Literal
+from chiasm.data.source import SOURCES, SourceSettings
+
+@SOURCES.register
+class SlowSettings(SourceSettings):
+    kind: Literal["slow"] = "slow"
+
+    def open(self, name, opening):
+        print("opening", flush=True)
+        time.sleep(600)
+"""
+RECIPE = 'name = "slow"\nimports = ["slow.py"]\nstream.sources.mine.kind = "slow"\n'
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -35,3 +53,23 @@ def test_outside_the_main_thread_nothing_happens() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.slow
+def test_an_interrupt_before_the_first_step_ends_with_a_line(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    command = [sys.executable, "-m", "chiasm", "train", str(tmp_path / "recipe.toml")]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any("opening" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGINT
+    line = "chiasm: stopped by SIGINT; the same command goes on from what was saved last\n"
+    assert told == line

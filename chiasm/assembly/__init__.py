@@ -4,6 +4,7 @@ memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
 walks.py    shape of documents with actions, and whether rows hold them
 rehearsal.py parts that only sampling runs, tried before the first step
+training_items.py items of a stream as often as the training meets them
 inputs.py   tokenizers of text and streams, trained or measured
 ledger.py   what the operations of a step allocate, send and wait for
 full_rows.py batches of full rows, without data

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from chiasm.assembly.training_items import TrainingItem, training_items
 from chiasm.assembly.vision import open_tokenizers
-from chiasm.batch.streams import IMAGE, StreamShape
+from chiasm.batch.streams import IMAGE
 from chiasm.data.preparation import Stage, silent
-from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.sources import sample_texts
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
-from chiasm.documents import Continuous, Source
-from chiasm.errors import UserError, found_at
+from chiasm.documents import Source
+from chiasm.errors import found_at
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 
-MEASURED_ITEMS = 1024
-"""Number of training items that the statistics of a tokenizer without its own are measured on."""
 TRAINING_CHARACTERS = 2_000_000
 """Number of characters that a text tokenizer is trained on: many times what a vocabulary of some
 thousand tokens needs, and a few seconds' work."""
@@ -70,8 +67,8 @@ def build_inputs(
     for name, own in tokenizers.items():
         if not own.statistics.count:
             with found_at(f"streams.{name}"):
-                device = choose_device(recipe.training.device)
-                _measure(own, tokenizers.streams[name], train, device)
+                items = training_items(recipe, train, text_tokenizer, tokenizers.streams, name)
+                _measure(own, items, choose_device(recipe.training.device))
     return Inputs(text_tokenizer, tokenizers)
 
 
@@ -86,37 +83,11 @@ def _measured_before(tokenizers: StreamTokenizers, beginning: Pretrained) -> Str
     return StreamTokenizers(chosen, {each.name: each.context_of for each in tokenizers.streams})
 
 
-def _measure(
-    tokenizer: Tokenizer,
-    shape: StreamShape,
-    sources: Mapping[str, Source],
-    device: torch.device,
-) -> None:
-    """Measures latent statistics on training items, where the sources have any."""
-    items = _items(sources, shape.marks, tokenizer)
-    first = next(items, None)
+def _measure(tokenizer: Tokenizer, items: Sequence[TrainingItem], device: torch.device) -> None:
+    """Measures latent statistics on the items, where any can be read."""
+    readable = (data for item in items if (data := item.read(tokenizer)) is not None)
+    first = next(readable, None)
     if first is not None:
-        whole = (item.to(device) for item in chain([first], items))
-        tokenizer.to(device).measure(whole, data=", ".join(sources))
-
-
-def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> Iterator[Tensor]:
-    """Yields batches of one item of a stream each, spread evenly over the sources."""
-    for source in sources.values():
-        wanted = min(len(source), MEASURED_ITEMS // len(sources))
-        numbers = (number * len(source) // wanted for number in range(wanted))
-        # The stream counts and reports what is passed over.
-        for number, document in ReadingLog().documents(source, numbers):
-            for item in document.items:
-                if item.stream == stream:
-                    yield from _read(tokenizer, item, f"{source.name}[{number}]")
-
-
-def _read(tokenizer: Tokenizer, item: Continuous, place: str) -> list[Tensor]:
-    """Returns a batch of the item; none where it is broken."""
-    try:
-        return [tokenizer.read(item.data)[None]]
-    except UserError:
-        return []
-    except Exception as error:
-        raise defect(place, error) from error
+        batches = (data[None].to(device) for data in chain([first], readable))
+        names = sorted({item.source for item in items})
+        tokenizer.to(device).measure(batches, data=", ".join(names))

@@ -17,6 +17,7 @@ from chiasm.assembly.rehearsal import rehearse
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
+from chiasm.batch.streams import Streams
 from chiasm.data.encoding import refuse_short_rows
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.source import Opening
@@ -149,6 +150,7 @@ def build_run(
         with settings_of("training.parallel"):
             refuse_misfit(decoder, ranks, training.parallel)
         validation = _validation(recipe, material.held_out, inputs, reader, device, tell, ranks)
+        _doubt_narrow_models(recipe, tokenizers.streams, tell)
     placement = parallelize(
         decoder,
         ranks,
@@ -173,6 +175,18 @@ def build_run(
         tell=tell,
     )
     return Run(recipe, inputs, stream, trainer)
+
+
+def _doubt_narrow_models(recipe: Recipe, streams: Streams, tell: Callable[[str], None]) -> None:
+    """Tells which streams' noise is too wide for the model to pass on (arXiv 2511.13720)."""
+    for name in streams.generated:
+        prediction, channels = recipe.objective.of(name).prediction, streams[name].channels
+        if prediction != "x" and channels > recipe.model.width:
+            tell(
+                f"warning: objective.prediction = {prediction!r} asks for the noise in latents of "
+                f"{channels} channels ({name}), which model.width = {recipe.model.width} cannot "
+                "hold: what is generated stays noisy. With 'x' it does not"
+            )
 
 
 def check_feasible(

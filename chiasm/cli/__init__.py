@@ -30,7 +30,7 @@ quickstart.py  chiasm quickstart: all of it on the embedded world
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +40,7 @@ import typer
 from chiasm.cli.verbs import list_verb
 from chiasm.errors import OtherRankError, RankLostError, UserError, found_at
 from chiasm.imports import import_all
-from chiasm.stop import Stopped
+from chiasm.stop import Stopped, end_interrupted, tell
 
 __all__ = ["MODULES", "VERBS", "app", "main"]
 
@@ -118,6 +118,9 @@ def main() -> None:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(1)
     except Stopped as stopped:
-        if os.environ.get("RANK", "0") == "0":  # all ranks stop at once
-            print(f"chiasm: {stopped}", file=sys.stderr)
+        tell(stopped)
         sys.exit(128 + stopped.signal)
+    except SystemExit as ended:
+        if ended.code == 128 + signal.SIGINT:  # typer makes it of an interrupt, and says nothing
+            end_interrupted()
+        raise

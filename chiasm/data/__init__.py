@@ -41,6 +41,7 @@ panning.py     turns estimated from the pictures
 plausibility.py  checks of recorded poses, and the settings under which they pass
 trajectories.py  recorded walks: frames and poses
 sides.py       training and held-out walks
+numbered.py    frames numbered across recorded walks
 goals.py       documents of videos and action videos
 navigation.py  sources from recorded walks
 episodes.py    recorded episodes: pictures, controls, the split

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,18 @@ _ROWS_A_BATCH = 256
 _FILE_MAGIC = b"ARROW1"
 _CONTINUATION, _END = b"\xff" * 4, b"\xff" * 4 + b"\0" * 4
 """First bytes of a stream, since Arrow 0.15, and last bytes of such a stream."""
+_PLACES: dict[pa.DataType, Literal["i", "q"]] = {
+    pa.binary(): "i",
+    pa.string(): "i",
+    pa.large_binary(): "q",
+    pa.large_string(): "q",
+}
+"""Types whose cells lie one behind the other, and the type of their places."""
+
+Cell = Callable[[int], Any]
+"""Reads one of a batch's cells, by its number."""
+_REMEMBERED_CELLS = 1 << 14
+"""What reads the cells of so many batches and columns is kept, a kilobyte each."""
 
 
 class ArrowTable(FileTable):
@@ -43,10 +56,10 @@ class ArrowTable(FileTable):
         super().__init__(*files)
         self.columns = tuple(table.column_names)
         self._labels = labels
-        batches = table.to_batches()
-        self._arrays = [dict(zip(self.columns, each.columns, strict=True)) for each in batches]
-        self._ends = list(accumulate(map(len, batches)))
+        self._batches = table.to_batches()
+        self._ends = list(accumulate(map(len, self._batches)))
         self._length = len(table)
+        self._cell = lru_cache(_REMEMBERED_CELLS)(self._read_by)
 
     def __len__(self) -> int:
         return self._length
@@ -54,10 +67,11 @@ class ArrowTable(FileTable):
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
         row: Row = {}
+        which, own = self._place(number)
         for name in columns or self.columns:
             if name in self.columns:
                 try:
-                    row[name] = _value(self._cell(number, name), self._labels.get(name))
+                    row[name] = self._cell(which, name)(own)
                 except UnicodeDecodeError as error:  # writers do not look
                     raise Unusable(f"{name} is no UTF-8") from error
                 except (OverflowError, ValueError) as error:
@@ -66,17 +80,23 @@ class ArrowTable(FileTable):
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
-        cell = self._cell(number, column) if column in self.columns else pa.NULL
-        if cell.is_valid and isinstance(cell, pa.StringScalar | pa.LargeStringScalar):
-            # Nothing but the part is copied, of a cell that may be a book.
-            return bytes(memoryview(cell.as_buffer())[begin:end])
+        if column in self.columns:
+            which, own = self._place(number)
+            cell = self._batches[which].column(column)[own]
+            if cell.is_valid and isinstance(cell, pa.StringScalar | pa.LargeStringScalar):
+                # Nothing but the part is copied, of a cell that may be a book.
+                return bytes(memoryview(cell.as_buffer())[begin:end])
         return super().utf8(number, column, begin, end)
 
-    def _cell(self, number: int, column: str) -> pa.Scalar:
+    def _place(self, number: int) -> tuple[int, int]:
+        """Returns the number of a row's batch, and that of the row within it."""
         which = bisect_right(self._ends, number)
-        array = self._arrays[which][column]
-        cell: pa.Scalar = array[number - self._ends[which] + len(array)]
-        return cell
+        return which, number - (self._ends[which - 1] if which else 0)
+
+    def _read_by(self, which: int, column: str) -> Cell:
+        """Returns what reads the cells of a batch's column."""
+        labels = self._labels.get(column)
+        return _cell_of(self._batches[which].column(column), lambda cell: _value(cell, labels))
 
 
 def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:
@@ -200,6 +220,44 @@ def _labels(schema: pa.Schema) -> dict[str, list[str]]:
         }
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}  # there are none, or they are damaged
+
+
+def _cell_of(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
+    """Returns what reads the cells of an array; ``value``: of those that are no bytes or texts.
+
+    A scalar of Arrow's takes longer than all that becomes of a row, and most rows are of bytes and
+    texts, in structures of them on the hub: these are copied from where they lie.
+    """
+    kind = array.type
+    if array.null_count:
+        if array.null_count == len(array):
+            return lambda number: None
+    elif kind in _PLACES:
+        return _bytes_or_text(array, _PLACES[kind])
+    elif pa.types.is_struct(kind):
+        fields = [kind.field(number).name for number in range(kind.num_fields)]
+        if len({*fields}) == len(fields):
+            parts = [
+                (name, _cell_of(own, _plain))
+                for name, own in zip(fields, array.flatten(), strict=True)
+            ]
+            return lambda number: {name: read(number) for name, read in parts}
+    return lambda number: value(array[number])
+
+
+def _bytes_or_text(array: pa.Array, places: Literal["i", "q"]) -> Cell:
+    """Returns what reads the cells of an array of bytes or of texts, none of which is null."""
+    _, ends, content = array.buffers()
+    first = array.offset
+    end_N = memoryview(ends).cast(places)[first : first + len(array) + 1]
+    whole = memoryview(content or b"")
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+        return lambda number: whole[end_N[number] : end_N[number + 1]].tobytes()
+    return lambda number: str(whole[end_N[number] : end_N[number + 1]], "utf-8")
+
+
+def _plain(cell: pa.Scalar) -> Any:
+    return cell.as_py()
 
 
 def _value(cell: pa.Scalar, names: list[str] | None) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from chiasm.data.columns import MediumSettings, text_column
-from chiasm.data.folders import FolderSource
+from chiasm.data.columns import MediumSettings, Reader
 from chiasm.data.media import AUDIO, Medium
-from chiasm.data.media_files import MediaFiles
 from chiasm.data.sounds import PROMPTS, AudioTextSource, Cut, SoundSource
 from chiasm.data.source import SOURCES, Opened, Opening
-from chiasm.data.table import Table
 
 
 @SOURCES.register
@@ -35,6 +33,7 @@ class AudioTextSettings(MediumSettings):
 
     medium: ClassVar[Medium] = AUDIO
     held_out_by: ClassVar[str] = "sounds"
+    example: ClassVar[tuple[str, ...]] = ("a dog barks",)
 
     @property
     def has_pictures(self) -> bool:
@@ -51,36 +50,12 @@ class AudioTextSettings(MediumSettings):
         if self.most_clips is not None and not self.clip_seconds:
             raise self.error("most_clips", "counts items of clip_seconds = 0", "set clip_seconds")
 
-    @property
-    def example(self) -> dict[str, str]:
-        """An example caption."""
-        return {self.text_column or "text": "a dog barks"}
-
-    def words(self, table: Table) -> tuple[str, ...]:
-        """Returns the column of words."""
-        return (text_column(table, self.text_column),)
-
-    def source_of(
-        self,
-        name: str,
-        table: Table,
-        files: MediaFiles,
-        *,
-        sequence_length: int,
-        alone: bool,
-        **own: Any,
-    ) -> FolderSource:
-        """Returns the documents of a table's rows."""
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what makes documents of rows, or of sounds alone."""
         cut = Cut(self.clip_seconds, self.most_clips)
-        audio = self.files_column(table, files)
-        own |= {"files": files}
         if alone:
-            return SoundSource(name, table, audio, cut=cut, **own)
-        self.refuse_files_alone(table, files)
-        prompts = PROMPTS[self.task]
-        return AudioTextSource(
-            name, table, audio, *self.words(table), cut=cut, prompts=prompts, **own
-        )
+            return partial(SoundSource, cut=cut)
+        return partial(AudioTextSource, cut=cut, prompts=PROMPTS[self.task])
 
     def open_sounds(self, name: str, opening: Opening) -> Opened:
         """Returns both sides for the training of a tokenizer; sounds alone are enough."""

@@ -5,13 +5,11 @@ A table is anything that :mod:`chiasm.data.tables` opens, or the catalogs of a t
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +22,12 @@ from chiasm.data.media import IMAGE
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.stamps import nanoseconds
-from chiasm.data.table import Joined, Row, Table
-from chiasm.data.tables import choose_column, open_tables
+from chiasm.data.table import Joined, Row, Table, parsed_json, read_text
+from chiasm.data.tables import choose_column, open_tables, shown
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 
-_IMAGE = ("image", "cam/image_array", "file_name", "img", "picture", "frame", "path")
+_IMAGE = (*IMAGE.usual, "cam/image_array", "frame")
 _TIME = (
     *("timestamp_ms", "_timestamp_ms", "timestamp_ns", "timestamp_us", "timestamp_s"),
     *("timestamp", "time", "stamp"),
@@ -106,34 +104,41 @@ def _tubs(folder: Path) -> list[Path]:
     return [
         each
         for each in (folder, *inside)
-        if (each / _MANIFEST).is_file() and any(each.glob("*.catalog"))
+        if os.path.isfile(each / _MANIFEST) and any(each.glob("*.catalog"))
     ]
 
 
 def _catalogs(tub: Path) -> Iterator[Table]:
     """Yields the tables of a tub, without the rows that were deleted."""
-    lines = [json.loads(line) for line in (tub / _MANIFEST).read_text().splitlines() if line]
+    manifest = tub / _MANIFEST
+    lines = [parsed_json(line, manifest) for line in read_text(manifest).splitlines() if line]
     about: dict[str, Any] = next(
         (line for line in reversed(lines) if isinstance(line, dict) and "paths" in line), {}
     )
-    files = [tub / name for name in about.get("paths", ())]
-    for file in files or sorted(tub.glob("*.catalog")):
-        if not file.is_file():
-            raise UserError(f"{tub / _MANIFEST} names {file.name}, which is missing; fetch it")
-        yield _Catalog(file, frozenset(map(int, about.get("deleted_indexes", ()))))
+    names, deleted = (about.get(name) or [] for name in ("paths", "deleted_indexes"))
+    if not (_is_list_of_texts(names) and _is_list_of_texts(deleted)):
+        raise UserError(f"{manifest}: paths or deleted_indexes are no lists of names or of numbers")
+    for file in [tub / name for name in names] or sorted(tub.glob("*.catalog")):
+        if not os.path.isfile(file):
+            raise UserError(f"{manifest} names {file.name:.100}, which is missing; fetch it")
+        yield _Catalog(file, frozenset(deleted))
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 class _Catalog(JsonLines):
     """Rows of a tub's catalog; those that were deleted cannot be used."""
 
-    def __init__(self, file: Path, deleted: frozenset[int]) -> None:
+    def __init__(self, file: Path, deleted: frozenset[str]) -> None:
         super().__init__(file)
         self._deleted = deleted
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
         row = super().row(number, *columns)
-        if int(row.get("_index", -1)) in self._deleted:
+        if str(row.get("_index")) in self._deleted:
             raise Unusable("deleted in the tub")
         return row
 
@@ -160,7 +165,7 @@ def column_names(
             raise UserError(
                 f"is recorded in no column {column!r}",
                 setting=f"controls.{name}.column",
-                remedy=f"choose one of: {', '.join(table.columns)}",
+                remedy=f"choose one of: {shown(table.columns)}",
             )
         own.append(column)
     image = choose_column(table, "image_column", settings.image_column, _IMAGE)
@@ -206,7 +211,7 @@ def stored_picture(table: Table, cells: Row, number: int, column: str) -> Path |
     if isinstance(found, bytes):
         return found
     others = (above / str(cells.get(column)) for above in (folder / _PICTURES, folder.parent))
-    file = next((each for each in (found, *others) if each.is_file()), None)
+    file = next((each for each in (found, *others) if os.path.isfile(each)), None)
     if file is None:
         raise Unusable("picture file missing", str(found))
     if not file.stat().st_size:
@@ -228,11 +233,9 @@ def _nanoseconds(cells: Row, columns: ColumnNames) -> int:
     """
     [text, *_] = texts(cells.get(columns.time), columns.time) or ("",)
     try:
-        if not columns.unit:
-            return nanoseconds(text)
-        return int(Decimal(text).scaleb(_ZEROS[columns.unit]).to_integral_value())
-    except (ValueError, ArithmeticError) as error:
-        raise Unusable("time missing or no number", text) from error
+        return nanoseconds(text, _ZEROS.get(columns.unit))
+    except ValueError as error:
+        raise Unusable("time missing or no number", text[:100]) from error
 
 
 def _number(cell: Any, column: str) -> float:

@@ -26,6 +26,8 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
         Unusable: a dictionary, a list of such, or bytes that are no UTF-8.
         UserError: something that is no text at all.
     """
+    if isinstance(value, str):  # nearly all
+        return (value,)
     found = []
     parts = [value]
     while parts:
@@ -56,8 +58,9 @@ def _text(value: Any, column: str) -> str | None:
                 raise Unusable(f"{column} is no UTF-8") from error
         case dict() | tuple():  # pairs are those of Arrow's maps
             keys = value if isinstance(value, dict) else value[:1]
-            told = f"column {column!r} holds dictionaries (of {', '.join(map(str, keys))})"
-            example = next((f", as {column}.{key}" for key in keys), "")
+            of = ", ".join(map(str, keys))
+            told = f"column {column!r} holds dictionaries (of {of:.200})"
+            example = next((f", as {column}.{key!s:.100}" for key in keys), "")
             raise Unusable(f"a dictionary in {column}", f"{told}; name one of its entries{example}")
     raise UserError(f"column {column!r} holds {type(value).__name__}, which is no text")
 

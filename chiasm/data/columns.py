@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.files import shown_names
@@ -31,6 +31,9 @@ _NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
 _LOOKED_AT = 16
 """First rows by which the content of a column is judged."""
 
+Reader = Callable[..., FolderSource]
+"""What makes a source of its name, a table and the columns that are read of it."""
+
 
 class TableSettings(FileSettings):
     """The base of kinds whose documents are the rows of users' tables.
@@ -45,12 +48,29 @@ class TableSettings(FileSettings):
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
     medium: ClassVar[Medium | None] = None
     """What rows hold beside words, or are by themselves."""
+    word_columns: ClassVar[tuple[str, ...]] = ("text_column",)
+    """Settings that name the columns of words."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
 
         Raises:
             UserError: one is not there.
+        """
+        return tuple(_word_column(table, name, getattr(self, name)) for name in self.word_columns)
+
+    def columns(self, table: Table, files: MediaFiles, *, alone: bool) -> tuple[str, ...]:
+        """Returns the columns that are read, that of the files first.
+
+        Raises:
+            UserError: one is not there.
+        """
+        return self.words(table)
+
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what makes documents of those columns; ``sequence_length``: positions of a row.
+
+        The source that it makes may raise a UserError: a column cannot be used.
         """
         raise NotImplementedError
 
@@ -69,23 +89,6 @@ class TableSettings(FileSettings):
         except UserError:
             return False
 
-    def source_of(
-        self,
-        name: str,
-        table: Table,
-        files: MediaFiles,
-        *,
-        sequence_length: int,
-        alone: bool,
-        **own: Any,
-    ) -> FolderSource:
-        """Returns the source of a table's rows; ``own`` are arguments common to all such sources.
-
-        Raises:
-            UserError: a column is missing or cannot be used.
-        """
-        raise NotImplementedError
-
     def open(self, name: str, opening: Opening, *, alone: bool = False) -> Opened:
         """Returns both sides."""
         tables = open_tables(
@@ -96,13 +99,13 @@ class TableSettings(FileSettings):
             index=opening.index,
         )
 
+        make = self.reader(opening.sequence_length, alone=alone)
+
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
-            own = {"group_column": self.group(table), "index": opening.index}
-            positions = opening.sequence_length
+            own = {"group_column": self.group(table), "files": tables.files}
             try:
-                source = self.source_of(
-                    name, table, tables.files, sequence_length=positions, alone=alone, **own
-                )
+                columns = self.columns(table, tables.files, alone=alone)
+                source = make(name, table, *columns, index=opening.index, **own)
             except UserError as error:
                 if error.setting:
                     raise
@@ -139,11 +142,10 @@ class MediumSettings(TableSettings):
     """
 
     medium: ClassVar[Medium]
-
-    @property
-    def example(self) -> dict[str, str]:
-        """Words of an example row, for the message about missing ones."""
-        raise NotImplementedError
+    example: ClassVar[tuple[str, ...]]
+    """Words of a row, one for each of ``word_columns``, for the message about missing ones."""
+    otherwise: ClassVar[str] = ""
+    """What else may help then, as the end of a sentence."""
 
     @property
     def wanted_column(self) -> str:
@@ -162,6 +164,16 @@ class MediumSettings(TableSettings):
         usual = found or usual or self._unusual(table) or self.medium.usual
         return choose_column(table, f"{self.medium.column}_column", wanted, usual)
 
+    def columns(self, table: Table, files: MediaFiles, *, alone: bool) -> tuple[str, ...]:
+        """Returns the column of files, then those of words.
+
+        Raises:
+            UserError: one is not there.
+        """
+        if not alone:
+            self._refuse_files_alone(table, files)
+        return self.files_column(table, files), *(() if alone else self.words(table))
+
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
@@ -170,26 +182,22 @@ class MediumSettings(TableSettings):
             return self.open(name, opening, alone=True)
         return super().open_pictures(name, opening, side=side, captioned=captioned)
 
-    def refuse_files_alone(self, table: Table, files: MediaFiles, otherwise: str = "") -> None:
-        """Raises a UserError where words are needed and a folder has files of the medium alone.
-
-        ``otherwise``: what else may help, as the end of a sentence.
-
-        Raises:
-            UserError: there are no words; the message shows how to write them.
-        """
+    def _refuse_files_alone(self, table: Table, files: MediaFiles) -> None:
+        """Raises a UserError where words are needed and a folder has files of the medium alone."""
         if not table.files or not self.medium.is_of(table.files[0]):
             return
         if self.fits(table, files):
             return
         file, noun, nouns = self.medium.example, self.medium.noun, self.medium.nouns
-        line = json.dumps({self.wanted_column or "file_name": file, **self.example})
+        names = (getattr(self, name) or "text" for name in self.word_columns)
+        words = dict(zip(names, self.example, strict=True))
+        line = json.dumps({self.wanted_column or "file_name": file, **words})
         raise self.error(
             "path",
             f"holds {nouns}, but no captions were found",
             f"write metadata.jsonl in it, with a line for each {noun}: {line} (texts beside the "
             f"{nouns}, as {Path(file).stem}.txt, do as well, and folders called after labels, not "
-            f"after splits){otherwise}",
+            f"after splits){self.otherwise}",
         )
 
     def _unusual(self, table: Table) -> tuple[str, ...]:
@@ -234,35 +242,24 @@ class PictureTableSettings(MediumSettings):
             why = f"is read from rows, which {self.assigned('known_by')} does not"
             raise self.error("group_column", why, "leave one of them out")
 
-    def source_of(
-        self,
-        name: str,
-        table: Table,
-        files: MediaFiles,
-        *,
-        sequence_length: int,
-        alone: bool,
-        **own: Any,
-    ) -> FolderSource:
-        """Returns the documents of a table's rows."""
-        own |= {"files": files, "by_name": self.known_by == "name"}
-        if alone:
-            return PictureSource(name, table, self.files_column(table, files), **own)
-        self.refuse_files_alone(table, files)
-        return self.source(name, table, self.files_column(table, files), *self.words(table), **own)
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what makes documents of rows, or of pictures alone."""
+        return partial(PictureSource if alone else self.source, by_name=self.known_by == "name")
 
     def _unusual(self, table: Table) -> tuple[str, ...]:
         """Returns the first column of encoded pictures."""
         return tuple(islice(_encoded(table), 1))
 
 
-def text_column(table: Table, wanted: str) -> str:
-    """Returns the column of texts or captions; for numbered labels, the column of their names.
+def _word_column(table: Table, setting: str, wanted: str) -> str:
+    """Returns the column of words that a setting names; empty: of texts, the first usual one.
+
+    For numbered labels that is the column of their names.
 
     Raises:
         UserError: there is none.
     """
-    column = choose_column(table, "text_column", wanted, _TEXT)
+    column = choose_column(table, setting, wanted, _TEXT if setting == "text_column" else ())
     if not wanted and _holds_numbers(table, column):
         names = (form.format(column) for form in _NAMES_OF_LABELS)
         return next((name for name in names if name in table.columns), column)

@@ -37,14 +37,32 @@ def copied(file: Path, suffix: str, write: Callable[[Path], None], index: Index 
     Raises:
         UserError: the file cannot be read, or the cache has no room.
     """
-    from datasets import config
-
-    folder = Path(config.HF_DATASETS_CACHE) / f"by-content-{_COPYING}"
     try:
         known = index.of("digest 1", [file], lambda: Found({"digest": _digest(file)}))
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
-    copy = folder / f"{known.facts['digest']}{suffix}"
+    return _written(str(file), f"{known.facts['digest']}{suffix}", write)
+
+
+def taken_out(content: bytes, file: Path) -> Path:
+    """Returns the path of a copy of what stands inside of a file, such as a member of a tar.
+
+    Raises:
+        UserError: the cache has no room.
+    """
+    name = f"{xxhash.xxh3_128_hexdigest(content)}.member"
+    return _written(f"a part of {file}", name, lambda aside: _write(content, aside))
+
+
+def place_of(name: str) -> Path:
+    """Returns the path of a copy by its name, whether there is one or not."""
+    from datasets import config
+
+    return Path(config.HF_DATASETS_CACHE) / f"by-content-{_COPYING}" / name
+
+
+def _written(what: str, name: str, write: Callable[[Path], None]) -> Path:
+    copy = place_of(name)
     if copy.exists():
         return copy
     try:  # ranks may copy one file at the same time
@@ -52,10 +70,14 @@ def copied(file: Path, suffix: str, write: Callable[[Path], None], index: Index 
             write(aside)
     except OSError as error:
         raise UserError(
-            f"{file} cannot be copied to {folder} ({error.strerror or error}); set HF_HOME to a "
-            "folder with room"
+            f"{what} cannot be copied to {copy.parent} ({error.strerror or error}); set HF_HOME to "
+            "a folder with room"
         ) from error
     return copy
+
+
+def _write(content: bytes, aside: Path) -> None:
+    aside.write_bytes(content)
 
 
 def unpacked(file: Path, index: Index = NO_INDEX) -> Path:

@@ -13,34 +13,22 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from chiasm.actions import ActionFormat
 from chiasm.controls import ControlSettings
 from chiasm.data.episodes import Episode
 from chiasm.data.goals import action_video, video
+from chiasm.data.numbered import NumberedFrames, SpacedFrames
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
-from chiasm.settings import Settings
 
 
-class StretchSettings(Settings):
+class StretchSettings(SpacedFrames):
     """Which frames of a recorded episode make a document, and what its steps say."""
 
-    frames: tuple[int, int] = (2, 4)
-    """Fewest and most frames of a document; of an action video the first is given, not drawn."""
-    frame_spacing: int = Field(1, ge=1)
-    """Every so many recorded frames count as one."""
     between: Literal["mean", "last"] = "mean"
     """What a step over several recorded frames says: the mean of the controls given at them, as of
     speeds, or the last, as of positions that are aimed at."""
-
-    @field_validator("frames")
-    @classmethod
-    def _check_frames(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not 2 <= value[0] <= value[1]:
-            raise ValueError(f"frames = {value} must be two rising numbers from 2 on")
-        return value
 
     @property
     def fewest_recorded(self) -> int:
@@ -53,12 +41,11 @@ class StretchSettings(Settings):
         return (self.frames[1] - 1) * self.frame_spacing
 
 
-class EpisodeSource:
+class EpisodeSource(NumberedFrames):
     """Documents of one task over some episodes.
 
-    Frames are numbered across all episodes. ``source[i]`` is a function of the episodes, the
-    settings and ``i``; consecutive ``i`` go through all possible first frames before any recurs
-    with another length. No document crosses a frame whose controls cannot be used.
+    ``source[i]`` is a function of the episodes, the settings and ``i``; a first frame recurs with
+    another length. No document crosses a frame whose controls cannot be used.
 
     Raises:
         UserError: every episode is too short for a document.
@@ -74,11 +61,10 @@ class EpisodeSource:
         actions: ActionFormat,
         recorded_per_second: float | None,
     ) -> None:
-        self.name, self.task = name, task
+        super().__init__(name, task, map(len, episodes))
         self.episodes = tuple(episodes)
         self._controls, self._settings, self._actions = controls, settings, actions
         self._per_second = recorded_per_second
-        self._ends = np.cumsum([len(episode) for episode in episodes])
         self._controls_NA = np.concatenate([each.controls_TA for each in episodes])
         self._farthest_N = self._farthest()
         numbers_N = np.arange(self.num_frames)
@@ -139,24 +125,9 @@ class EpisodeSource:
         return tuple(found)
 
     @property
-    def num_frames(self) -> int:
-        """Number of frames of all episodes."""
-        return int(self._ends[-1])
-
-    @property
-    def frames_name(self) -> str:
-        """Empty: no other source shows these frames."""
-        return ""
-
-    @property
     def frames_per_second(self) -> float | None:
         """Rate of the frames that count; None where the recording does not tell it."""
         return None if self._per_second is None else self._per_second / self._settings.frame_spacing
-
-    @property
-    def shown_as(self) -> frozenset[bool]:
-        """Values of ``Image.target`` among the frames of its documents."""
-        return frozenset({True}) if self.task == "video" else frozenset({False, True})
 
     @property
     def walks(self) -> list[range]:
@@ -171,9 +142,8 @@ class EpisodeSource:
 
     def picture(self, frame: int) -> Image:
         """Returns one frame, as context."""
-        number = self.place_of(frame)
-        episode = self.episodes[number]
-        return Image(episode.frames[frame - self._begin(number)], target=False)
+        number, own = self._placed(frame)
+        return Image(self.episodes[number].frames[own], target=False)
 
     def action(self, before: int, after: int) -> str:
         """Returns the text of the controls that led from one frame of an episode to a later one."""
@@ -192,21 +162,6 @@ class EpisodeSource:
     def task_of(self, frame: int) -> str:
         """Returns the task of the frame's episode in words; empty where it has none."""
         return self.episodes[self.place_of(frame)].task
-
-    def place_of(self, frame: int) -> int:
-        """Returns the number of the frame's episode."""
-        return int(np.searchsorted(self._ends, frame, side="right"))
-
-    def cluster_of(self, index: int) -> int:
-        """Returns the number of the document's episode."""
-        return self.place_of(self.frame_of(index))
-
-    def frame_of(self, index: int) -> int:
-        """Returns the first frame of document ``index``."""
-        return int(self._starts[index % len(self._starts)])
-
-    def _begin(self, number: int) -> int:
-        return int(self._ends[number]) - len(self.episodes[number])
 
     def _farthest(self) -> np.ndarray:
         """Returns the last frame that can be reached from each: int64 [N].

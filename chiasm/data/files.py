@@ -17,7 +17,7 @@ from pathlib import Path
 
 from chiasm.data.listing import below, is_leaving
 from chiasm.data.patterns import expanded, has_braces
-from chiasm.data.storage import URL, listed, url_of
+from chiasm.data.storage import URL, absent, listed, named, url_of
 from chiasm.errors import UserError
 
 _ABOUT = re.compile(
@@ -79,6 +79,7 @@ def find_files(path: str, setting: str = "path") -> Files | None:
         places = [place for each in expanded(path, setting) for place in listed(each, setting)]
         if places and not url_of(places[0]):  # of file://
             return _joined(path, map(str, places), setting)
+        _refuse_gone(path, map(named, absent(places)), setting)
         parent = places[0].parent if places else Path()
         return Files(parent, tuple(sorted({*places})), ())
     if has_braces(path):
@@ -105,16 +106,22 @@ def _joined(path: str, parts: Iterable[str], setting: str) -> Files:
         UserError: one is not there.
     """
     found = {part: find_files(part, setting) for part in parts}
-    gone = [part for part, own in found.items() if own is None]
-    if gone:
-        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-        why = f"names files that are not there: {', '.join(gone[:3])}{more}"
-        raise UserError(why, setting=setting, value=path, remedy="fetch them, or leave them out")
+    _refuse_gone(path, (part for part, own in found.items() if own is None), setting)
     every = [own for own in found.values() if own is not None]
     root = Path(os.path.commonpath([own.root for own in every]))
     data = {file: None for own in every for file in own.data}
     left = {file: None for own in every for file in own.left}
     return Files(root, tuple(sorted(data)), tuple(left))
+
+
+def _refuse_gone(path: str, names: Iterable[str], setting: str) -> None:
+    """Raises a UserError if there are any: a shard of a list that is left out in silence would be
+    missed only when training is over."""
+    gone = list(names)
+    if gone:
+        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+        why = f"names files that are not there: {', '.join(gone[:3])}{more}"
+        raise UserError(why, setting=setting, value=path, remedy="fetch them, or leave them out")
 
 
 def _split_off(root: Path, found: Iterable[tuple[str, bool]]) -> Files:

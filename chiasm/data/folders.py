@@ -17,7 +17,7 @@ import numpy as np
 from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.media import IMAGE, Medium
-from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_files import MediaFiles, is_endless
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
     READING,
@@ -144,8 +144,7 @@ class FolderSource(ABC):
         Raises:
             Unusable: there is none.
         """
-        found = tuple(text.strip() for text in texts(row.get(column), column))
-        found = tuple(text for text in found if text)
+        found = tuple(filter(None, map(str.strip, texts(row.get(column), column))))
         if not found:
             raise Unusable(f"no {column}")
         return found
@@ -159,7 +158,7 @@ class FolderSource(ABC):
         image, *columns = self._columns
         row = cells(self._table, number, *self._columns)
         data = self._file(row, image, number)
-        return data, *(self._words(row, column) for column in columns)
+        return data, *[self._words(row, column) for column in columns]
 
     def _file(self, row: dict, column: str, number: int) -> Path | bytes:
         """Returns a file or its bytes; paths are relative to the table's folder or one above.
@@ -174,7 +173,12 @@ class FolderSource(ABC):
         data = file_or_bytes(cell, file.parent, column, self.medium)
         if data is None:
             raise Unusable(f"no {column}")
-        return self._files.find(data, file) if isinstance(data, Path) else data
+        if isinstance(data, bytes):
+            return data
+        found = self._files.find(data, file)
+        if is_endless(found):
+            raise Unusable(f"{self.medium.noun} file is a pipe or a device", str(found))
+        return found
 
 
 class ImageTextSource(FolderSource):
@@ -235,7 +239,7 @@ class Selection:
         return len(self._indices)
 
     def __getitem__(self, index: int) -> Document:
-        return self._source[int(self._indices[index])]
+        return self.variant(index, 0)
 
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms."""

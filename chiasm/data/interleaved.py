@@ -39,6 +39,9 @@ _GAPS = {"texts": "\n\n", "text_list": " ", "spans": "\n"}
 _NAMES = ("image", "image_name", "file_name", "path")
 """Entries of a picture that may name its file."""
 
+_DIGITS = 19
+"""Of no number of a sentence; of very many Python makes no number."""
+
 Content = str | bytes | Path
 """A text, or the picture of a document: its bytes or its file."""
 
@@ -191,9 +194,10 @@ def _matched(pictures: Sequence[Any], texts: Sequence[Any]) -> Iterator[Listed]:
     before: dict[int, list[Any]] = {}
     for picture in pictures:
         place = picture.get("matched_text_index") if isinstance(picture, Mapping) else None
-        if not str(place).isdecimal() or int(str(place)) >= len(texts):
+        digits = str(place)
+        if not (digits.isdecimal() and len(digits) < _DIGITS and int(digits) < len(texts)):
             raise Unusable("a picture without a matched_text_index that is a sentence's")
-        before.setdefault(int(str(place)), []).append(picture)
+        before.setdefault(int(digits), []).append(picture)
     for number, text in enumerate(texts):
         yield from (Listed(picture, is_text=False) for picture in before.get(number, ()))
         yield Listed(_text(text), is_text=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from chiasm.data.columns import PictureTableSettings, TableSettings, text_column
+from chiasm.data.columns import PictureTableSettings, Reader, TableSettings
 from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource
 from chiasm.data.interleaved import FORMS, InterleavedSource
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
-from chiasm.data.tables import choose_column
+from chiasm.data.tables import choose_column, shown
 from chiasm.data.texts import TextSource
 from chiasm.errors import UserError, setting
 
@@ -37,24 +38,10 @@ class TextSettings(TableSettings):
         """False: texts alone."""
         return False
 
-    def words(self, table: Table) -> tuple[str, ...]:
-        """Returns the column of texts."""
-        return (text_column(table, self.text_column),)
-
-    def source_of(
-        self,
-        name: str,
-        table: Table,
-        files: MediaFiles,
-        *,
-        sequence_length: int,
-        alone: bool,
-        **own: Any,
-    ) -> FolderSource:
-        """Returns the texts of a table, cut into documents."""
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what cuts texts into documents."""
         characters = self.document_characters or _CHARACTERS_PER_POSITION * sequence_length
-        [column] = self.words(table)
-        return TextSource(name, table, column, characters, **own)
+        return partial(TextSource, characters=characters)
 
 
 @SOURCES.register
@@ -65,16 +52,8 @@ class ImageTextSettings(PictureTableSettings):
     text_column: str = ""
     """Column with the caption; empty: the first with a usual name."""
 
+    example: ClassVar[tuple[str, ...]] = ("a red barn in the snow",)
     source: ClassVar[type[FolderSource]] = ImageTextSource
-
-    @property
-    def example(self) -> dict[str, str]:
-        """An example caption."""
-        return {self.text_column or "text": "a red barn in the snow"}
-
-    def words(self, table: Table) -> tuple[str, ...]:
-        """Returns the column of captions."""
-        return (text_column(table, self.text_column),)
 
 
 @SOURCES.register
@@ -87,17 +66,9 @@ class QuestionSettings(PictureTableSettings):
     answer_column: str = "answer"
     """Column with the answer."""
 
+    word_columns: ClassVar[tuple[str, ...]] = ("question_column", "answer_column")
+    example: ClassVar[tuple[str, ...]] = ("is it a barn?", "yes")
     source: ClassVar[type[FolderSource]] = QuestionSource
-
-    @property
-    def example(self) -> dict[str, str]:
-        """An example question and its answer."""
-        return {self.question_column: "is it a barn?", self.answer_column: "yes"}
-
-    def words(self, table: Table) -> tuple[str, ...]:
-        """Returns the columns of questions and of answers."""
-        question = choose_column(table, "question_column", self.question_column)
-        return question, choose_column(table, "answer_column", self.answer_column)
 
 
 @SOURCES.register
@@ -113,11 +84,6 @@ class InterleavedSettings(PictureTableSettings):
 
     held_out_by: ClassVar[str] = "interleaved texts"
     source: ClassVar[type[FolderSource]] = InterleavedSource
-
-    @property
-    def example(self) -> dict[str, Any]:
-        """An example page."""
-        return {"spans": ["A barn:", {"image": "barn.jpg"}, "It is red."]}
 
     def check(self) -> None:
         """Refuses one column without the other.
@@ -143,19 +109,13 @@ class InterleavedSettings(PictureTableSettings):
         """
         return self._columns(table)[0]
 
-    def source_of(
-        self,
-        name: str,
-        table: Table,
-        files: MediaFiles,
-        *,
-        sequence_length: int,
-        alone: bool,
-        **own: Any,
-    ) -> FolderSource:
-        """Returns the documents of a table's rows."""
-        own |= {"files": files, "by_name": self.known_by == "name"}
-        return InterleavedSource(name, table, *self._columns(table), **own)
+    def columns(self, table: Table, files: MediaFiles, *, alone: bool) -> tuple[str, ...]:
+        """Returns the columns of pictures and of texts, or the one that holds both."""
+        return self._columns(table)
+
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what makes documents of rows, always with their words."""
+        return super().reader(sequence_length, alone=False)
 
     def _has_files(self, table: Table, files: MediaFiles) -> bool:
         return bool(self._columns(table))
@@ -173,5 +133,5 @@ class InterleavedSettings(PictureTableSettings):
         raise self.error(
             "text_column",
             f"is not set, and no columns have usual names ({usual})",
-            f"name it and {setting('image_column')}: there are {', '.join(table.columns)}",
+            f"name it and {setting('image_column')}: there are {shown(table.columns)}",
         )

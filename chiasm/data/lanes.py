@@ -6,6 +6,8 @@ decoded, the positions of its document become padding and the row is emitted wit
 
 from __future__ import annotations
 
+from collections.abc import Container
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -56,27 +58,27 @@ class LaneRows:
 
     def __next__(self) -> Row:
         packed = next(self._packer)
-        lengths = [len(each.ids) for each in packed]
+        lengths = np.array([len(each.ids) for each in packed])
         documents = np.array([each.document for each in packed])
         document_T = np.full(self._length, NOBODY)
         position_T, ids_T = (np.zeros(self._length, np.int64) for _ in range(2))
-        end = sum(lengths)
+        end = int(lengths.sum())
         document_T[:end] = np.arange(len(packed)).repeat(lengths)
-        position_T[:end] = np.concatenate([np.arange(length) for length in lengths])
+        position_T[:end] = np.arange(end) - (lengths.cumsum() - lengths).repeat(lengths)
         ids_T[:end] = np.concatenate([each.ids for each in packed])
         items = np.concatenate([each.items for each in packed])
         # The document of each item, by its number in the row.
         owner_I = np.arange(len(packed)).repeat([len(each.items) for each in packed])
         contents, broken = self._contents(documents, items[:, 0], owner_I)
-        self._count(documents, document_T, broken)
-        kept = self._kept(documents, broken)
+        self._count(documents, lengths, broken)
+        kept = _kept(documents, broken)
         kept_I = kept[owner_I] != NOBODY
         row = Row(
             ids_T=ids_T,
-            # Padding has the number -1 and so picks the appended entry.
-            document_T=np.append(kept, NOBODY)[document_T],
+            # Padding has the number -1 and so picks the last entry, which is of no document.
+            document_T=kept[document_T],
             position_T=position_T,
-            source_S=documents[kept != NOBODY, 0],
+            source_S=documents[kept[:-1] != NOBODY, 0],
             stream_I=items[kept_I, 1],
             target_I=items[kept_I, 2].astype(bool),
             contents=tuple(contents[place] for place in np.flatnonzero(kept_I).tolist()),
@@ -106,14 +108,7 @@ class LaneRows:
                 raise defect(self._mixture.place(source, index), error) from error
         return contents, broken
 
-    def _kept(self, documents: np.ndarray, broken: dict[int, str]) -> np.ndarray:
-        """Returns the new numbers of documents that stay in the row, else NOBODY: int64 [S]."""
-        keep = documents[:, 2] < Condition.EMPTY
-        keep[list(broken)] = False
-        return np.where(keep, np.cumsum(keep) - 1, NOBODY)
-
-    def _count(self, documents: np.ndarray, document_T: np.ndarray, broken: dict[int, str]) -> None:
-        lengths = np.bincount(document_T[document_T != NOBODY], minlength=len(documents))
+    def _count(self, documents: np.ndarray, lengths: np.ndarray, broken: dict[int, str]) -> None:
         for owner, (source, index, condition, turn) in enumerate(documents.tolist()):
             reason = broken.get(owner) or self._reason(source, index, condition, turn)
             if condition != Condition.CONTINUED:
@@ -153,3 +148,15 @@ class LaneRows:
         note, notes = f"{self._mixture.place(source, index)} {what}", self._counts["notes"]
         if len(notes) < _NOTES and note not in notes:
             notes.append(note)
+
+
+def _kept(documents: np.ndarray, broken: Container[int]) -> np.ndarray:
+    """Returns the new numbers of documents that stay in the row, else NOBODY: int64 [S + 1].
+
+    The last entry is NOBODY.
+    """
+    new, kept = count(), []
+    for owner, condition in enumerate(documents[:, 2].tolist()):
+        stays = condition < Condition.EMPTY and owner not in broken
+        kept.append(next(new) if stays else NOBODY)
+    return np.array([*kept, NOBODY])

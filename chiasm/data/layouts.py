@@ -23,6 +23,7 @@ import numpy as np
 
 from chiasm.data.cameras import CameraPoses, PoseSettings
 from chiasm.data.frames import frame_folders, numbered_frames, visible
+from chiasm.data.media_files import is_endless
 from chiasm.data.pickles import read_pickle
 from chiasm.data.stamps import nanoseconds, pair_nearest
 from chiasm.errors import UserError
@@ -80,10 +81,14 @@ def text_lines(file: Path) -> list[str]:
     """Returns the lines of a text file, with any line ends, without a byte order mark.
 
     Raises:
-        UserError: it is not UTF-8.
+        UserError: it cannot be read, or is not UTF-8.
     """
+    if is_endless(file):
+        raise UserError(f"{file} is a pipe or a device, and no file; {REMEDY}")
     try:
         return file.read_bytes().decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); {REMEDY}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not text in UTF-8 ({error}); save it as UTF-8") from error
 
@@ -127,8 +132,9 @@ def _read_lines(file: Path, settings: PoseSettings) -> Recorded:
                     raise ValueError("position needs 3 numbers and quat_xyzw 4")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
-                f"{where}: {error}; a line must hold image, and position [x, y, z] with quat_xyzw, "
-                f"the camera's orientation, or {' or '.join(_MATRIX_FIELDS)}, 4 x 4: {REMEDY}"
+                f"{where}: {error!s:.99}; a line must hold image, and position [x, y, z] with "
+                "quat_xyzw, the camera's orientation, "
+                f"or {' or '.join(_MATRIX_FIELDS)}, 4 x 4: {REMEDY}"
             ) from error
         positions.append(position)
         orientations.append(orientation)
@@ -204,7 +210,7 @@ def _timed_frames(folder: Path) -> tuple[list[str], np.ndarray]:
     if listing.is_file():
         rows = [line.replace(",", " ").split(maxsplit=1) for line in _data_lines(listing)]
         if wrong := [row for row in rows if len(row) != 2]:
-            raise UserError(f"{listing}: {wrong[0]} is not a time and a file; {REMEDY}")
+            raise UserError(f"{listing}: {wrong[0]!s:.100} is not a time and a file; {REMEDY}")
         times, names = [row[0] for row in rows], [row[1].strip() for row in rows]
     else:
         listing, names = next(iter(frame_folders(folder)), (folder, []))
@@ -256,7 +262,7 @@ def _matrix(values: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
 def _json(text: bytes | str, what: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{what} is not JSON: {error}; {REMEDY}") from error
 
 
@@ -264,4 +270,4 @@ def _numbers(value: Any, what: str) -> np.ndarray:
     try:
         return np.asarray(value, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{what} is no table of numbers ({error}); {REMEDY}") from error
+        raise UserError(f"{what} is no table of numbers ({error!s:.100}); {REMEDY}") from error

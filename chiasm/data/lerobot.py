@@ -37,6 +37,7 @@ from chiasm.data.lerobot_rows import (
     VideoFrames,
     contradiction,
     episode_identity,
+    is_numeric,
     numbers_at,
     vectors_at,
 )
@@ -70,6 +71,8 @@ class _Read:
     left_out: dict[str, list[int]] = field(default_factory=dict)
     """Episodes by the reason why they are left out."""
     files: dict[Path, None] = field(default_factory=dict)
+    episodes: list[int] = field(default_factory=list)
+    """Numbers of all of them."""
 
     def leave_out(self, place: EpisodePlace, why: str) -> None:
         """Counts the rows of an episode that cannot be used."""
@@ -102,8 +105,8 @@ def read_lerobot(
     action = layout.vector(settings.action_feature) if controls else None
     reader = _Reader(layout, camera, action, controls, ranges)
     episodes = tuple(reader.episodes())
-    apart = {f"episode {index}" for index in layout.held_out}
     found = reader.found
+    apart = {f"episode {index}" for index in layout.held_out(found.episodes)}
     return Recordings(
         episodes,
         reader.rows,
@@ -142,6 +145,7 @@ class _Reader:
         for place in self._layout.episodes(self._camera):
             by_file.setdefault(place.data, []).append(place)
             self.rows += place.length
+            self.found.episodes.append(place.index)
         for file, places in by_file.items():
             if not file.is_file():
                 for place in places:
@@ -149,7 +153,7 @@ class _Reader:
                 continue
             self.found.files[file] = None
             table = self._table(file)
-            index_R = table[INDEX].to_numpy(zero_copy_only=False)
+            index_R = numbers_at(table, INDEX, np.arange(len(table)))
             for place in places:
                 rows = np.flatnonzero(index_R == place.index)
                 if (episode := self._episode(place, table, rows)) is not None:
@@ -163,7 +167,11 @@ class _Reader:
             raise UserError(f"{file} lacks {', '.join(sorted(lacking))}; write it again")
         flags = [f"{name}{_PADDED}" for name in (*action, self._camera.name)]
         wanted = [INDEX, NUMBER, _TIME, _TASK, "action", STATE, *action, *flags]
-        return read_parquet(file, [name for name in dict.fromkeys(wanted) if name in there])
+        table = read_parquet(file, [name for name in dict.fromkeys(wanted) if name in there])
+        for own in table.schema:
+            if not is_numeric(own.type):
+                raise UserError(f"{file}: {own.name} holds no numbers ({own.type}); write it again")
+        return table
 
     def _episode(self, place: EpisodePlace, table: pa.Table, rows: np.ndarray) -> Episode | None:
         if why := contradiction(place, table, rows):
@@ -230,7 +238,7 @@ class _Reader:
         before_T = (after_T - 1).clip(0)
         is_after_T = stamp_F[after_T] - wanted_T < wanted_T - stamp_F[before_T]
         chosen_T = np.where(is_after_T, after_T, before_T)
-        if (np.abs(stamp_F[chosen_T] - wanted_T) > half).any():
+        if not (np.abs(stamp_F[chosen_T] - wanted_T) <= half).all():  # NaN is at no time
             return "no frame of the video at a row's time"
         return VideoFrames(place.video, extent.ticks_F[chosen_T], extent.time_base)
 
@@ -242,7 +250,7 @@ class _Reader:
         nominal_T = np.arange(len(rows)) / self._layout.frames_per_second
         if _TIME not in table.column_names:
             return nominal_T
-        recorded_T = numbers_at(table, _TIME, rows).astype(np.float64)
+        recorded_T = numbers_at(table, _TIME, rows)
         near_T = np.abs(recorded_T - nominal_T) < 0.1 / self._layout.frames_per_second
         return np.where(near_T, nominal_T, recorded_T)
 
@@ -267,7 +275,7 @@ class _Reader:
         """Returns the texts of an episode's tasks, in the order in which they begin."""
         if _TASK not in table.column_names:
             return ""
-        numbers_T = numbers_at(table, _TASK, rows).astype(np.float64)
+        numbers_T = numbers_at(table, _TASK, rows)
         numbers = dict.fromkeys(numbers_T[np.isfinite(numbers_T)].astype(int).tolist())
         return "; ".join(filter(None, (self._layout.tasks.get(number, "") for number in numbers)))
 

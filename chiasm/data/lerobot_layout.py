@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from chiasm.data.lerobot_files import (
     is_number,
+    mapped,
     parquet_columns,
     read_json,
     read_json_lines,
@@ -30,6 +31,8 @@ _OLD_TASKS, _OLD_EPISODES = "meta/tasks.jsonl", "meta/episodes.jsonl"
 _INDEX, _FILE = "episode_index", ("chunk_index", "file_index")
 _HELD_OUT_NAMES = ("test", "val", "valid", "validation", "held_out", "eval")
 _PICTURES = ("video", "image")
+_PART = re.compile(r"\{(\w+)(?::(0\dd))?\}")
+"""What a number or a name takes the place of in a template."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,18 @@ class LeRobotLayout:
     tasks: Mapping[int, str]
     info: Mapping[str, Any]
 
-    @property
-    def held_out(self) -> frozenset[int]:
-        """Episodes that ``splits`` sets apart from those to train on; empty if it does not."""
+    def held_out(self, episodes: Iterable[int]) -> frozenset[int]:
+        """Returns those that ``splits`` sets apart from those to train on; none if it does not."""
         splits = {
             name: found
-            for name, text in (self.info.get("splits") or {}).items()
+            for name, text in mapped(self.info.get("splits")).items()
             if (found := _numbers(text))
         }
         name = next((name for name in _HELD_OUT_NAMES if name in splits), "")
-        apart = splits.get(name, frozenset()) - splits.get("train", frozenset())
-        return apart if "train" in splits else frozenset()
+        train, apart = splits.get("train"), splits.get(name)
+        if train is None or apart is None:
+            return frozenset()
+        return frozenset(number for number in episodes if number in apart and number not in train)
 
     def camera(self, wanted: str) -> Feature:
         """Returns the feature of a camera, by its name or the end of it; empty: the only one.
@@ -168,16 +172,26 @@ class LeRobotLayout:
 
     @property
     def _chunk_size(self) -> int:
-        return int(self.info.get("chunks_size") or 1000)
+        found = self.info.get("chunks_size")
+        return max(1, int(found)) if is_number(found) else 1000
 
     def _path(self, template: str, names: Mapping[str, Any]) -> Path:
+        """Returns the path of a file, by a template such as ``a/{episode_index:06d}.parquet``.
+
+        Raises:
+            UserError: it cannot be filled in, or leads out of the folder.
+        """
+
+        def fill(part: re.Match[str]) -> str:
+            own = names.get(part[1], part[0])
+            return f"{own:{part[2] or ''}}" if isinstance(own, int) else own
+
         text = self.info.get(template)
-        try:
-            return self.root / str(text).format(**names)
-        except (KeyError, IndexError, ValueError) as error:
-            raise UserError(
-                f"{self.root / INFO}: {template} = {text!r} cannot be filled in ({error})"
-            ) from error
+        filled = _PART.sub(fill, text) if isinstance(text, str) else "{}"
+        if set(filled) & set("{}\0") or Path(filled).is_absolute() or ".." in Path(filled).parts:
+            why = "cannot be filled in, or leads out of the folder; mend it"
+            raise UserError(f"{self.root / INFO}: {template} = {text!r:.200} {why}")
+        return self.root / filled
 
     def _episode_rows(self, camera: Feature) -> list[dict[str, Any]]:
         """Returns the metadata of each episode that is read, by its names in v3.0."""
@@ -197,9 +211,8 @@ class LeRobotLayout:
                 rows += read_parquet(own, names).to_pylist()
         for row in rows:
             if lacking := [name for name in needed if not is_number(row.get(name))]:
-                raise UserError(
-                    f"{file}: an episode has no number as its {lacking[0]} ({row}); write it again"
-                )
+                why = f"an episode has no number as its {lacking[0]} ({row!s:.99}); write it again"
+                raise UserError(f"{file}: {why}")
         return rows
 
 
@@ -221,15 +234,19 @@ def read_layout(path: str, blamed: str = "path") -> LeRobotLayout:
     version = str(info.get("codebase_version", ""))
     if not re.match(r"v(2\.[01]|3\.\d+)$", version):
         raise UserError(
-            f"is in version {version or 'none'} of the format",
+            f"is in version {version[:20] or 'none'} of the format",
             setting=blamed,
             value=path,
             remedy="v3.0, v2.1 and v2.0 are read; convert it with LeRobot's own scripts",
         )
     rate = info.get("fps")
     if not is_number(rate) or not float(rate) > 0:
-        raise UserError(f"{root / INFO}: fps = {rate!r} is no rate; mend it")
-    features = {name: _feature(name, own) for name, own in (info.get("features") or {}).items()}
+        raise UserError(f"{root / INFO}: fps = {rate!r:.40} is no rate; mend it")
+    try:
+        given = mapped(info.get("features"))
+        features = {name: _feature(name, mapped(own)) for name, own in given.items()}
+    except RecursionError as error:
+        raise UserError(f"{root / INFO}: names nested too deep; mend it") from error
     return LeRobotLayout(root, version, float(rate), features, _tasks(root, version), info)
 
 
@@ -248,7 +265,7 @@ def _bounded(places: Sequence[EpisodePlace]) -> list[EpisodePlace]:
 
 
 def _feature(name: str, own: Mapping[str, Any]) -> Feature:
-    about = [own.get("info") or {}, own.get("video_info") or {}]
+    about = [mapped(own.get(name)) for name in ("info", "video_info")]
     depth = any(each.get(key) for each in about for key in ("is_depth_map", "video.is_depth_map"))
     return Feature(name, str(own.get("dtype")), tuple(_flat(own.get("names"))), depth)
 
@@ -294,7 +311,7 @@ def _tasks(root: Path, version: str) -> dict[int, str]:
     }
 
 
-def _numbers(text: Any) -> frozenset[int]:
+def _numbers(text: Any) -> range:
     """Returns the episodes of a split, ``"40:50"``."""
-    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", str(text))
-    return frozenset(range(int(match[1]), int(match[2]))) if match else frozenset()
+    match = re.fullmatch(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*", str(text))
+    return range(int(match[1]), int(match[2])) if match else range(0)

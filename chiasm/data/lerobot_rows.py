@@ -84,13 +84,24 @@ def episode_identity(place: EpisodePlace, table: pa.Table, rows: np.ndarray, tas
     return whole.digest()
 
 
+def is_numeric(kind: pa.DataType) -> bool:
+    """Returns whether a column holds numbers, or lists of them; one of nulls holds missing ones."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return any(own(kind) for own in known)
+
+
 def numbers_at(table: pa.Table, name: str, rows: np.ndarray) -> np.ndarray:
-    """Returns a column of single numbers at some rows, also where each is a list of one."""
+    """Returns single numbers at some rows, also where each is a list of one: float64 [T].
+
+    Missing ones are NaN.
+    """
     column = table[name]
-    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+    if pa.types.is_nested(column.type):
         return vectors_at(column, rows, 1)[:, 0]
-    found: np.ndarray = column.to_numpy(zero_copy_only=False)[rows]
-    return found
+    whole_R: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy()
+    return whole_R[rows]
 
 
 def vectors_at(column: pa.ChunkedArray, rows: np.ndarray, width: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from chiasm.data.table import (
 from chiasm.errors import UserError
 
 _ROWS_KEYS = ("data", "rows", "examples", "records")
-_FIRST_OBJECT = re.compile(r"\s*\{.*\}\s*?\n\s*\{")
+_FIRST_OBJECT = re.compile(r"\s*\{.*\}[^\S\n]*\n\s*\{")
 """JSON lines in a file named as JSON: an object on one line, and another on a line below it."""
 _DELIMITERS = ",;\t"
 _LISTING = 1
@@ -271,13 +271,13 @@ def _is_coco(content: Any) -> bool:
 def _of_coco(content: Mapping[str, Any]) -> list[Row]:
     """Returns a row for each image of a COCO file, with what its annotations say of it."""
     kinds = content.get("categories") or []
-    names = {each.get("id"): each.get("name") for each in kinds if isinstance(each, dict)}
+    names = {str(each.get("id")): each.get("name") for each in kinds if isinstance(each, dict)}
     said: dict[Any, dict[str, list[Any]]] = {}
     for each in content["annotations"]:
         own = said.setdefault(str(each.get("image_id")), {})
         if each.get("caption") is not None:
             own.setdefault("caption", []).append(each["caption"])
-        name = names.get(each.get("category_id"))
+        name = names.get(str(each.get("category_id")))
         if name is not None and name not in own.get("categories", ()):
             own.setdefault("categories", []).append(name)
     return [{**image, **said.get(str(image.get("id")), {})} for image in content["images"]]

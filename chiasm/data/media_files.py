@@ -9,6 +9,7 @@ the only one in a folder that the table is called after, as ``captions_train2017
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -68,3 +69,12 @@ class MediaFiles:
         for file in self._files:
             by_name.setdefault(file.name, []).append(file)
         return by_name
+
+
+def is_endless(file: Path) -> bool:
+    """Returns whether a path leads to a pipe or a device, whose end may never come."""
+    try:
+        mode = os.stat(file).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

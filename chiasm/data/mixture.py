@@ -3,7 +3,8 @@
 Choices:
 
 - Each source has an order of its own, shuffled anew in every epoch, in which any place is a
-  function of (seed, epoch, index).
+  function of (seed, epoch, index). Documents that are cheaper to read one after another are
+  shuffled in runs.
 - Lane l reads places l, l + L, l + 2L, ... of the orders, so that L lanes together read every
   document of an epoch once and none is lost to rounding.
 - The next document comes from the source with the largest deficit, ``weight * total - consumed``
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chiasm.capabilities import InRuns
 from chiasm.data.best_fit import Packed
 from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
@@ -35,6 +37,8 @@ _LARGE_DOCUMENTS = 1 << 14
 """Documents from which on grain's shuffle is used, which needs no memory. For fewer it takes
 milliseconds per document, and a table of the epoch is small."""
 _REMEMBERED_DOCUMENTS = 512
+_RUNS_AT_ONCE = 4
+"""Runs of a source that a lane reads in turn, so that rows hold documents of several."""
 
 
 class Condition(IntEnum):
@@ -50,27 +54,44 @@ class Condition(IntEnum):
 
 
 class Order:
-    """The endless, shuffled order of a source: document numbers by place."""
+    """The endless, shuffled order of a source: document numbers by place.
 
-    def __init__(self, name: str, length: int, seed: int) -> None:
+    With ``runs`` (those of :class:`~chiasm.capabilities.InRuns`) the runs are shuffled, and the
+    documents of each follow one another, ``apart`` places from one to the next: an epoch's
+    documents are divided into so many stretches, of which one takes a turn after the other. Only at
+    the ends of stretches are runs cut.
+    """
+
+    def __init__(
+        self, name: str, length: int, seed: int, runs: np.ndarray | None = None, apart: int = 1
+    ) -> None:
         # Keyed by the source's name, so that another source beside it changes nothing.
         digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
         # Epoch e shuffles with seed + e: hashed seeds lie too far apart to meet.
         self._seed = int.from_bytes(digest[:4], "little")
         self._length = length
+        self._runs, self._apart = runs, apart
         self.first_turn = int.from_bytes(digest[4:6], "little")
         """First turn of documents that have several forms."""
         self._table = lru_cache(maxsize=2)(self._permutation)
 
     def __getitem__(self, place: int) -> int:
         epoch, nth = divmod(place, self._length)
-        if self._length < _LARGE_DOCUMENTS:
+        if self._length < _LARGE_DOCUMENTS or self._runs is not None:
             return int(self._table(epoch)[nth])
         seed = (self._seed + epoch) % 2**32
         return grain.experimental.index_shuffle(nth, self._length - 1, seed, 4)
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(self._length)
+        rng = np.random.default_rng([self._seed, epoch])
+        if self._runs is None:
+            return rng.permutation(self._length)
+        names, run_N = np.unique(self._runs, return_inverse=True)
+        place_N = np.arange(epoch * self._length, (epoch + 1) * self._length)
+        table_N = np.empty(self._length, np.int64)
+        by_stretch_N = np.argsort(place_N % self._apart, kind="stable")
+        table_N[by_stretch_N] = np.argsort(rng.permutation(len(names))[run_N], kind="stable")
+        return table_N
 
 
 class Drawn(NamedTuple):
@@ -111,7 +132,10 @@ class Mixture:
         }
         total = sum(weights[name] for name in self.names)
         self._weights = [weights[name] / total for name in self.names]
-        self._orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
+        self._orders = tuple(
+            Order(name, len(source), seed, _runs_of(source), lane.count * _RUNS_AT_ONCE)
+            for name, source in sources.items()
+        )
         self._encoder = encoder
         # A document with items is read twice, when it is drawn and when its row is due: the cache
         # saves the second time if the row is due soon.
@@ -207,6 +231,11 @@ class Mixture:
         if number in self._varied:  # another form every epoch
             turn = order.first_turn + place // len(self._sources[number])
         return Drawn(number, order[place], turn)
+
+
+def _runs_of(source: Source) -> np.ndarray | None:
+    """Returns the runs of a source that has such."""
+    return source.runs if isinstance(source, InRuns) else None
 
 
 def _element(piece: Piece, drawn: Drawn, condition: Condition) -> Packed:

@@ -11,13 +11,14 @@ from functools import cached_property
 
 import numpy as np
 import xxhash
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.coarseness import coarseness_notes
 from chiasm.data.goals import action_video, draw_goals, video
 from chiasm.data.layouts import LEAVE_OUT
+from chiasm.data.numbered import NumberedFrames, SpacedFrames
 from chiasm.data.panning import refuse_turns_that_pictures_deny
 from chiasm.data.sides import Side
 from chiasm.data.survey import READING
@@ -25,7 +26,6 @@ from chiasm.data.trajectories import Trajectory
 from chiasm.documents import Document, Image
 from chiasm.errors import UserError
 from chiasm.poses import Pose
-from chiasm.settings import Settings
 
 TASKS = ("video", "action_video")
 _VARIANTS = 16
@@ -34,22 +34,11 @@ _HASHED_FRAMES = 4096
 """Frames whose content is part of a source's fingerprint."""
 
 
-class FrameSettings(Settings):
+class FrameSettings(SpacedFrames):
     """Which frames of a recorded walk make a document."""
 
-    frames: tuple[int, int] = (2, 4)
-    """Fewest and most frames of a document; of an action video the first is given, not drawn."""
-    frame_spacing: int = Field(1, ge=1)
-    """Every so many recorded frames count as one: actions and horizons count these."""
     horizon_frames: tuple[int, int] = (1, 8)
     """action_video: nearest and farthest next frame; a negative nearest one looks back too."""
-
-    @field_validator("frames")
-    @classmethod
-    def _check_frames(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not 2 <= value[0] <= value[1]:
-            raise ValueError(f"frames = {value} must be two rising numbers from 2 on")
-        return value
 
     @field_validator("horizon_frames")
     @classmethod
@@ -83,12 +72,10 @@ class TrajectorySettings(FrameSettings, PoseSettings):
     """How recorded walks are read and become documents."""
 
 
-class TrajectorySource:
+class TrajectorySource(NumberedFrames):
     """Documents of one task over some trajectories.
 
-    Frames are numbered across all trajectories. ``source[i]`` is a function of the trajectories,
-    the settings and ``i``; consecutive ``i`` go through all possible first frames before any
-    recurs.
+    ``source[i]`` is a function of the trajectories, the settings and ``i``.
 
     Raises:
         UserError: frames that are missing or of several sizes, or too few.
@@ -102,16 +89,15 @@ class TrajectorySource:
         settings: TrajectorySettings,
         actions: ActionFormat,
     ) -> None:
-        self.name, self.task = name, task
-        self._trajectories, self._settings, self._actions = side.trajectories, settings, actions
-        self.side = side
         trajectories = side.trajectories
+        super().__init__(name, task, map(len, trajectories))
+        self._trajectories, self._settings, self._actions = trajectories, settings, actions
+        self.side = side
         for trajectory in trajectories:
             self._refuse_short(trajectory)
             trajectory.refuse_mixed_sizes()
         if task == "action_video":
             refuse_turns_that_pictures_deny(name, trajectories)
-        self._ends = np.cumsum([len(trajectory) for trajectory in trajectories])
         self._starts = np.concatenate([self._starts_of(n) for n in range(len(trajectories))])
 
     def __len__(self) -> int:
@@ -165,21 +151,6 @@ class TrajectorySource:
         return (*own, *coarse)
 
     @property
-    def num_frames(self) -> int:
-        """Number of frames of all trajectories."""
-        return int(self._ends[-1])
-
-    @property
-    def frames_name(self) -> str:
-        """Empty: no other source shows these frames."""
-        return ""
-
-    @property
-    def shown_as(self) -> frozenset[bool]:
-        """Values of ``Image.target`` among the frames of its documents."""
-        return frozenset({True}) if self.task == "video" else frozenset({False, True})
-
-    @property
     def walks(self) -> list[range]:
         """Frames of each trajectory, one nearest horizon apart."""
         step = self._settings.frame_spacing * self._settings.nearest_frames
@@ -187,9 +158,8 @@ class TrajectorySource:
 
     def picture(self, frame: int) -> Image:
         """Returns one frame, as context."""
-        number = self.place_of(frame)
-        file = self._trajectories[number].files[frame - self._bounds(number)[0]]
-        return Image(file, target=False)
+        number, own = self._placed(frame)
+        return Image(self._trajectories[number].files[own], target=False)
 
     def action(self, before: int, after: int) -> str:
         """Returns the text of the action between two frames of one trajectory."""
@@ -198,25 +168,8 @@ class TrajectorySource:
 
     def pose(self, frame: int) -> Pose:
         """Returns the pose of one frame, in metres and degrees."""
-        number = self.place_of(frame)
-        return self._trajectories[number].pose(frame - self._bounds(number)[0])
-
-    def place_of(self, frame: int) -> int:
-        """Returns the number of the frame's trajectory."""
-        return int(np.searchsorted(self._ends, frame, side="right"))
-
-    def cluster_of(self, index: int) -> int:
-        """Returns the number of the document's trajectory."""
-        return self.place_of(self.frame_of(index))
-
-    def frame_of(self, index: int) -> int:
-        """Returns the first frame of document ``index``."""
-        return int(self._starts[index % len(self._starts)])
-
-    def _bounds(self, number: int) -> tuple[int, int]:
-        """Returns the first frame of a trajectory, and the one after its last."""
-        end = int(self._ends[number])
-        return end - len(self._trajectories[number]), end
+        number, own = self._placed(frame)
+        return self._trajectories[number].pose(own)
 
     def _starts_of(self, number: int) -> np.ndarray:
         begin, end = self._bounds(number)

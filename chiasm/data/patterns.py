@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from chiasm.errors import UserError
 
@@ -23,25 +24,52 @@ def expanded(path: str, setting: str = "path") -> list[str]:
     Raises:
         UserError: they are too many.
     """
-    waiting, done = [path], []
-    while waiting:
-        each = waiting.pop()
-        found = _INNERMOST.search(each)
-        parts = None if found is None else _parts(found[1])
-        if found is None or parts is None:
-            done.append(each)
+    found = list(islice(_expanded(path), MOST + 1))
+    if len(found) > MOST:
+        raise UserError(f"names more than {MOST:,} files", setting=setting, value=path)
+    return found
+
+
+def _expanded(path: str) -> Iterator[str]:
+    begin, end = _first(path)
+    if not end:
+        yield path
+        return
+    inside = path[begin + 1 : end - 1]
+    parts = _parts(inside)
+    if parts is None:  # these braces are characters of a name
+        yield from (path[: begin + 1] + each for each in _expanded(path[begin + 1 :]))
+        return
+    rests = list(islice(_expanded(path[end:]), MOST + 1))
+    for part in parts:
+        for each in _expanded(part):
+            yield from (path[:begin] + each + rest for rest in rests)
+
+
+def _first(path: str) -> tuple[int, int]:
+    """Returns begin and end of the first braces that are closed; (0, 0) if there are none."""
+    for begin, character in enumerate(path):
+        if character == "{":
+            depth = 0
+            for place in range(begin, len(path)):
+                depth += {"{": 1, "}": -1}.get(path[place], 0)
+                if not depth:
+                    return begin, place + 1
+    return 0, 0
+
+
+def _parts(inside: str) -> Iterable[str] | None:
+    """Returns what stands between the commas of braces, or the numbers of a range."""
+    if span := _RANGE.fullmatch(inside):
+        return _numbers(*span.groups())
+    parts, depth = [""], 0
+    for character in inside:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "," and not depth:
+            parts.append("")
         else:
-            waiting += reversed([each[: found.start()] + p + each[found.end() :] for p in parts])
-        if len(waiting) + len(done) > MOST:
-            raise UserError(f"names more than {MOST:,} files", setting=setting, value=path)
-    return done
-
-
-def _parts(inside: str) -> list[str] | None:
-    span = _RANGE.fullmatch(inside)
-    if span is None:
-        return inside.split(",") if "," in inside else None
-    return list(_numbers(*span.groups()))
+            parts[-1] += character
+    return parts if len(parts) > 1 else None
 
 
 def _numbers(first: str, last: str) -> Iterator[str]:

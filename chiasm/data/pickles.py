@@ -7,7 +7,9 @@ refused, and nothing is imported. Numbers, texts, lists, tuples, sets and dictio
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,9 @@ def read_pickle(path: Path) -> Any:
         UserError: it names anything else, is damaged, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return _ArrayUnpickler(file, encoding="latin1").load()
+        content = path.read_bytes()
+        _refuse_large(content)
+        return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
     except UserError as error:
         raise UserError(
             f"{path} is refused: {error}. Only numpy arrays of numbers, numbers, texts, lists and "
@@ -39,6 +42,13 @@ def read_pickle(path: Path) -> Any:
         raise UserError(
             f"{path} cannot be read as a pickle ({error}); write it again, or as JSON"
         ) from error
+
+
+def _refuse_large(content: bytes) -> None:
+    """Refuses a program that has memory set aside for more objects than its bytes can name."""
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name in ("PUT", "LONG_BINPUT") and int(str(argument)) > len(content):
+            raise UserError("it has more objects than bytes")
 
 
 class _ArrayUnpickler(pickle.Unpickler):

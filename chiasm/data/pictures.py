@@ -17,5 +17,5 @@ def decode_picture(image: Image, shape: ImageShape) -> Tensor:
     Raises:
         UserError: it cannot be decoded.
     """
-    pixels = fitted(image.pixels(), shape.height_pixels, shape.width_pixels)
+    pixels = fitted(image.data, shape.height_pixels, shape.width_pixels)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

@@ -104,12 +104,10 @@ class RecordingSettings(FileSettings, StretchSettings):
         self, name: str, opening: Opening, task: str
     ) -> tuple[EpisodeSource, EpisodeSource, SourceFacts]:
         where = self.recorded(opening.actions, task)
-        found = self.read(self.path, where, opening.actions)
-        refuse_mostly_unusable(found)
+        found = self._read("path", where, opening.actions)
         notes = found.notes
         if self.held_out_path:
-            other = self.read(self.held_out_path, where, opening.actions)
-            refuse_mostly_unusable(other)
+            other = self._read("held_out_path", where, opening.actions)
             held_out = other.episodes
             train, doubled = apart(found.episodes, held_out)
             notes += (f"held out is all of {self.held_out_path}", *other.notes, *doubled)
@@ -125,6 +123,20 @@ class RecordingSettings(FileSettings, StretchSettings):
             for own in (train, held_out)
         ]
         return sources[0], sources[1], self._facts(found, sources[0], sources[1], notes)
+
+    def _read(
+        self, blamed: str, controls: Mapping[str, RecordedControl], actions: ActionFormat
+    ) -> Recordings:
+        """Returns what the path of a setting has; a mistake in it names the setting."""
+        path = getattr(self, blamed)
+        try:
+            found = self.read(path, controls, actions)
+        except UserError as error:
+            if error.setting:
+                raise
+            raise UserError(f": {error}", setting=blamed, value=path) from error
+        refuse_mostly_unusable(found)
+        return found
 
     def _facts(
         self,

@@ -91,9 +91,12 @@ class Assembler:
     ) -> Mapping[str, Slots]:
         """Returns the slots of each stream's items; every begin mark in a row opens an item."""
         begins = {self.tokenizer.marks[shape.marks].begin for shape in self.streams}
+        opens_BT = np.zeros(ids_BT.shape, bool)
+        for begin in begins:
+            opens_BT |= ids_BT == begin
         # `nonzero` goes row by row from left to right, which is the order of the rows' items: so
         # the places found here and the items' own arrays belong together by number.
-        row_N, open_N = np.nonzero(np.isin(ids_BT, list(begins)))
+        row_N, open_N = np.nonzero(opens_BT)
         stream_N = np.concatenate([row.stream_I for row in rows])
         target_N = np.concatenate([row.target_I for row in rows])
         source_N = source_BT[row_N, open_N]
@@ -113,9 +116,12 @@ class Assembler:
         """
         dropped = []
         for row in rows:
-            key = [self.seed, row.lane, row.number, _CONDITION_DROP]
-            draw_I = np.random.default_rng(key).random(len(row.target_I))
-            dropped.append(row.target_I & (draw_I < self.condition_dropout))
+            dropped_I = row.target_I
+            if dropped_I.any():  # a generator takes longer to make than all else of a row
+                key = [self.seed, row.lane, row.number, _CONDITION_DROP]
+                draw_I = np.random.default_rng(key).random(len(dropped_I))
+                dropped_I = dropped_I & (draw_I < self.condition_dropout)
+            dropped.append(dropped_I)
         return np.concatenate(dropped)
 
 

@@ -14,11 +14,15 @@ import numpy as np
 _UNITS = ((Decimal(10) ** 17, 0), (Decimal(10) ** 14, 3), (Decimal(10) ** 11, 6))
 """Least stamps since 1970 that count ns, µs or ms, and the power of ten that makes them ns."""
 _SECONDS = 9
-_MOST_NANOSECONDS = 2**63 - 1
+_MOST_NANOSECONDS, _DIGITS = 2**63 - 1, 19
+"""The largest stamp, and how many digits it has."""
+_SHOWN = 40
 
 
-def nanoseconds(text: str) -> int:
+def nanoseconds(text: str, zeros: int | None = None) -> int:
     """Returns a stamp in ns; the text may have decimals and an exponent.
+
+    ``zeros`` is the power of ten that makes it ns; None: by its size, as above.
 
     Raises:
         ValueError: it is no number, not finite, or too large.
@@ -26,14 +30,16 @@ def nanoseconds(text: str) -> int:
     try:
         stamp = Decimal(text)
     except InvalidOperation as error:
-        raise ValueError(f"time {text!r} is no number") from error
+        raise ValueError(f"time {text[:_SHOWN]!r} is no number") from error
     if not stamp.is_finite():
         raise ValueError(f"time {text!r} is not finite")
-    zeros = next((zeros for least, zeros in _UNITS if abs(stamp) >= least), _SECONDS)
-    whole = int(stamp.scaleb(zeros).to_integral_value())
-    if abs(whole) > _MOST_NANOSECONDS:
-        raise ValueError(f"time {text!r} is too large")
-    return whole
+    if zeros is None:
+        zeros = next((own for least, own in _UNITS if stamp.copy_abs() >= least), _SECONDS)
+    if stamp.adjusted() + zeros < _DIGITS:
+        whole = int(stamp.scaleb(zeros).to_integral_value())
+        if abs(whole) <= _MOST_NANOSECONDS:
+            return whole
+    raise ValueError(f"time {text[:_SHOWN]!r} is too large")
 
 
 def pair_nearest(frame_F: np.ndarray, pose_P: np.ndarray, tolerance_ns: int) -> np.ndarray:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,7 +93,7 @@ def file_system(url: str) -> tuple[Any, str]:
 def listed(url: str, setting: str) -> list[Path]:
     """Returns the files of an address: of a pattern or a folder those that there are.
 
-    Whether a single file is there is seen when it is opened.
+    Whether a single file is there is asked by :func:`absent`.
 
     Raises:
         UserError: the place cannot be reached, or has no files.
@@ -109,6 +109,28 @@ def listed(url: str, setting: str) -> list[Path]:
     if not names:
         raise UserError("has no files", setting=setting, value=url, remedy="check the address")
     return [path_of(system.unstrip_protocol(name)) for name in names]
+
+
+def absent(files: Sequence[Path]) -> list[Path]:
+    """Returns those addresses at which there is no file; each folder of them is listed once.
+
+    Raises:
+        UserError: the place cannot be reached.
+    """
+    there: set[str] = set()
+    for folder in filter(None, dict.fromkeys(url_of(file.parent) for file in files)):
+        system, place = file_system(folder)
+        with suppress(Exception):  # of places that list nothing, each file is asked for
+            there.update(system.ls(place, detail=False))
+    gone = []
+    for file in files:
+        system, place = file_system(url_of(file))
+        try:
+            if place not in there and not system.exists(place):
+                gone.append(file)
+        except Exception as error:  # those of the libraries behind fsspec are of any class
+            raise UserError(f"{named(file)} cannot be reached ({first_line(error)})") from error
+    return gone
 
 
 @contextmanager

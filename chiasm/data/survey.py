@@ -30,6 +30,8 @@ BESIDE = "a picture without a document of its own"
 """Reason of rows that are no mistake: pictures that the documents beside them may show."""
 
 _HASH_BITS = 48
+_BLOCK_BYTES = 1 << 20
+_EMPTY = xxhash.xxh3_128_digest(b"")
 _BY_NAME = "names-"
 
 
@@ -120,14 +122,23 @@ def file_identity(data: Path | bytes, medium: Medium = IMAGE) -> bytes:
         Unusable: the file is not there, may not be read, or is empty.
     """
     try:
-        content = data if isinstance(data, bytes) else data.read_bytes()
+        found = xxhash.xxh3_128_digest(data) if isinstance(data, bytes) else _hash_of(data)
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
         raise Unusable(f"{medium.noun} file missing", str(data)) from error
     except OSError as error:
         raise Unusable(f"{medium.noun} file cannot be read ({error.strerror})") from error
-    if not content:
+    if found == _EMPTY:
         raise Unusable(f"{medium.noun} file empty")
-    return xxhash.xxh3_128_digest(content)
+    return found
+
+
+def _hash_of(file: Path) -> bytes:
+    """Returns a hash of a file, of which a block is in memory at a time."""
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as opened:
+        while block := opened.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.digest()
 
 
 def text_identity(text: str) -> bytes:

@@ -6,6 +6,7 @@ Notes report what was read and what was left.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from chiasm.data.splits import TEST, TRAIN, VALIDATION, split_by_name
 from chiasm.data.storage import url_of
 from chiasm.data.table import Table, head_of
 from chiasm.errors import UserError, setting
+
+_SHOWN = 1000
+"""Letters of names of columns in a message."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,12 @@ def _absence(path: str) -> str:
     return message if Path(path).is_absolute() else f"{message} in {Path.cwd()}"
 
 
+def shown(columns: Iterable[str]) -> str:
+    """Returns the names of columns for a message, which tables may have thousands of."""
+    told = ", ".join(columns)
+    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}..."
+
+
 def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...] = ()) -> str:
     """Returns the column that a setting names, or the first usual one in the table.
 
@@ -181,7 +191,7 @@ def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...
             return name
     if wanted and head_of(wanted, table.columns) in table.columns:
         return wanted  # of an entry in its cells
-    available = ", ".join(table.columns)
+    available = shown(table.columns)
     if wanted:
         there = f"there are: {available}"
         raise UserError("is no column", setting=setting, value=wanted, remedy=there)

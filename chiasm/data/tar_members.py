@@ -18,6 +18,8 @@ from chiasm.errors import UserError, first_line
 BLOCK_BYTES = 512
 _MOST_HEADER_BYTES = 1 << 20
 """Of a header that holds a long name, or records of pax."""
+_SHOWN = 200
+"""Letters of a name that a message shows."""
 _END_BYTES = 1 << 16
 """Bytes searched for another archive; the zeros at the end of one are usually 10 KiB at most."""
 
@@ -174,16 +176,16 @@ def _decoded(name: bytes) -> str:
 def _refuse_outside(name: str, file: Path) -> None:
     if name.startswith("/") or ".." in name.split("/"):
         raise UserError(
-            f"{named(file)}: the member {name!r} leads out of the folder that a tar is unpacked "
-            "into; write the tar with names below one folder"
+            f"{named(file)}: the member {name[:_SHOWN]!r} leads out of the folder that a tar is "
+            "unpacked into; write the tar with names below one folder"
         )
 
 
 def _refuse_elsewhere(name: bytes, file: Path) -> None:
     raise UserError(
-        f"{named(file)}: {_decoded(name)} is a link, a sparse file or a part of several volumes, "
-        "which holds no bytes of its own; write the tar with --dereference --hard-dereference, and "
-        "without --sparse"
+        f"{named(file)}: {_decoded(name)[:_SHOWN]} is a link, a sparse file or a part of several "
+        "volumes, which holds no bytes of its own; write the tar with --dereference "
+        "--hard-dereference, and without --sparse"
     )
 
 

@@ -7,6 +7,7 @@ the ground, and :mod:`chiasm.data.plausibility` checks them.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -58,7 +59,7 @@ class Trajectory:
 
     def part(self, begin: int, end: int) -> Trajectory:
         """Returns the frames from ``begin`` to before ``end``, with the identity of the whole."""
-        names = tuple(file.relative_to(self.folder).as_posix() for file in self.files[begin:end])
+        names = tuple(os.path.relpath(file, self.folder) for file in self.files[begin:end])
         stretch = f"frames {begin} to {end - 1}"
         return replace(self, poses_T3=self.poses_T3[begin:end], names=names, stretch=stretch)
 
@@ -76,10 +77,10 @@ class Trajectory:
             first = 0 if 0 in names else min(names, default=0)
         for number in range(len(self)):
             name = names.get(first + number)
-            if name is None or not (self.folder / name).is_file():
+            if name is None or not os.path.isfile(self.folder / name):
                 raise UserError(
                     f"trajectory {self.folder}: frame {number} of {len(self)}, "
-                    f"{name or f'{first + number}.jpg'}, is missing; add it, or {LEAVE_OUT} "
+                    f"{name or f'{first + number}.jpg'!s:.100}, is missing; add it, or {LEAVE_OUT} "
                     f"({len(names)} frames and {len(self)} poses were found)"
                 )
         if len(names) > len(self):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from chiasm.data.clips import Sampling, VideoSource
-from chiasm.data.columns import MediumSettings, text_column
-from chiasm.data.folders import FolderSource
+from chiasm.data.columns import MediumSettings, Reader
 from chiasm.data.media import VIDEO, Medium
-from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES, Opened, Opening, check_task
-from chiasm.data.table import Table
 from chiasm.video.rule import Matrix
 
 TASKS = ("video", "captioned_video")
@@ -41,47 +39,32 @@ class VideoSettings(MediumSettings):
     many as frames."""
     clips_per_file: int = Field(0, ge=0)
     """Most clips of a file, spread evenly over it; 0: all."""
+    sound: bool = False
+    """Whether each frame is followed by what is heard until the next one, as an item of the stream
+    sound: give that ``seconds = 1 / frames_per_second``."""
     untagged_matrix: Matrix = "by_size"
     """Color matrix of files that do not name theirs; by_size: bt709 for HD, else bt601."""
 
     medium: ClassVar[Medium] = VIDEO
     held_out_by: ClassVar[str] = "videos"
+    example: ClassVar[tuple[str, ...]] = ("a barn door opens",)
+    otherwise: ClassVar[str] = ', or set task = "video" to read frames alone'
 
     def check(self) -> None:
-        """Refuses a missing path and an unknown task.
+        """Refuses a missing path, an unknown task, and sound without a rate.
 
         Raises:
-            UserError: the path is missing or the task is unknown.
+            UserError: one of them.
         """
         check_task(self, self.task, TASKS)
+        if self.sound and self.frame_stride:
+            why = "leaves the time between frames to each file, and items of sound have one length"
+            raise self.error("frame_stride", why, "set frames_per_second, or leave sound out")
         super().check()
 
-    def words(self, table: Table) -> tuple[str, ...]:
-        """Returns the column of captions."""
-        return (text_column(table, self.text_column),)
-
-    @property
-    def example(self) -> dict[str, str]:
-        """An example caption."""
-        return {self.text_column or "text": "a barn door opens"}
-
-    def source_of(
-        self,
-        name: str,
-        table: Table,
-        files: MediaFiles,
-        *,
-        sequence_length: int,
-        alone: bool,
-        **own: Any,
-    ) -> FolderSource:
-        """Returns the clips of a table's files."""
-        if not alone:
-            self.refuse_files_alone(table, files, ', or set task = "video" to read frames alone')
-        words = () if alone else self.words(table)
-        columns = (self.files_column(table, files), *words)
-        own |= {"files": files, "captioned": not alone}
-        return VideoSource(name, table, self._sampling, *columns, **own)
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what makes clips of files, with captions or alone."""
+        return partial(VideoSource, sampling=self._sampling, captioned=not alone)
 
     def open(self, name: str, opening: Opening, *, alone: bool = False) -> Opened:
         """Returns both sides; ``alone``: without captions, whatever the task."""
@@ -96,4 +79,5 @@ class VideoSettings(MediumSettings):
             self.clip_spacing or self.frames,
             self.clips_per_file,
             self.untagged_matrix,
+            self.sound,
         )

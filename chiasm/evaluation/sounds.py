@@ -1,12 +1,12 @@
 """Words → sound: what the model said, heard by a probe of real recordings; and sound → words.
 
-Shape suffixes: N recordings, P latent tokens of one, C latent channels, F = P·C features.
+Shape suffixes: N recordings, A their channels, T samples, F features.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,19 +21,19 @@ from chiasm.evaluation.material import NothingToMeasure, cluster_of
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.sound.settings import SOUND
 from chiasm.waveform import Waveform
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from chiasm.evaluation.run import Run
 
 GUESS, MAJORITY = "a guess", "most frequent words"
 NO_SOUNDS = "no source asks for a sound in words, as those of kind 'audio_text' do"
-SOUND_MODALITY = "sound"
 
 _LOOKED_AT = 16
 """Documents of a source that are read to see what it holds."""
+_ASIDE = 5
+"""One training recording in this many is not fitted on: it tests the probe."""
 _AT_ONCE = 64
 """Recordings that are encoded together."""
 
@@ -73,8 +73,9 @@ class SpokenWords(Measure[SoundSettings]):
         "A linear probe, trained on frozen tokenizer features of real training recordings with "
         "their words, hears a sound that was made from held-out words; the sound counts when the "
         "probe hears those words. A guess has each word as often as training has it. The probe's "
-        "own accuracy on the real held-out recordings, raw and through the tokenizer, is listed "
-        "with it, and is the ceiling. Words are written greedily and count only when they match "
+        "own accuracy is listed with it: on training recordings that it was not fitted on, which "
+        "is the ceiling of sounds in training's voices, and on the held-out recordings, raw and "
+        "through the tokenizer. Words are written greedily and count only when they match "
         "exactly; the most frequent ones of training are the baseline. Made sounds of equal words "
         "differ by their noise alone and are one cluster; recordings belong together as their "
         "source says, by a group_column of speakers for example."
@@ -91,8 +92,7 @@ class SpokenWords(Measure[SoundSettings]):
         held_out = run.material.held_out
         sources = {name: source for name, source in held_out.items() if _asks(source)}
         if not sources:
-            streams = run.pretrained.tokenizers.values()
-            heard = any(each.modality == SOUND_MODALITY for each in streams)
+            heard = SOUND in run.pretrained.tokenizers
             return Findings(skipped={self.section: NO_SOUNDS} if heard else {})
         return self.by_source(sources, lambda name, _, of: self.measure_source(run, name, of))
 
@@ -102,30 +102,32 @@ class SpokenWords(Measure[SoundSettings]):
         Raises:
             NothingToMeasure: no sound of it can be made.
         """
+        from chiasm.inference.sounds import sound_shape
+
         section, skipped = f"{self.section}{of}", {}
         source, settings = run.material.held_out[name], run.settings
         asked = _recordings(source, settings.sounds, run.log)
         if not asked:
             raise NothingToMeasure("no held-out recording can be read")
-        if not run.pretrained.tokenizers.of(asked[0].sound.stream).decodes:
+        if sound_shape(run.pretrained) is None:
             raise NothingToMeasure("there is no decoder of sounds, so none can be made")
         log = ReadingLog(run.pretrained.tokenizers)
         training = _recordings(run.material.train[name], settings.probe_sounds, log)
         counts = Counter(each.words for each in training)
         if why := _no_classes(counts):
             few = asked[: settings.shown]
-            return Findings(samples=_samples(few, *_made(run, few)), skipped={section: why})
+            return Findings(samples=_samples(run, few, _sounds(run, few)), skipped={section: why})
         known = [each for each in asked if each.words in counts]
         if unknown := len(asked) - len(known):
             skipped[f"{section}, {unknown} of {len(asked)}"] = "words of no training recording"
         if not known:
             return Findings(skipped=skipped)
-        made, through = _made(run, known)
-        real = [each.sound for each in known]
-        told = _heard(run, training, {"made": made, "real": real, "through": through})
-        told["written"] = _written(run, source, real, counts)
-        samples = _samples(known[: settings.shown], made, through, told)
-        return Findings(_rows(run, known, counts, told, of), samples, skipped=skipped)
+        sounds, aside = _sounds(run, known), training[::_ASIDE]
+        fitted = [each for number, each in enumerate(training) if number % _ASIDE]
+        told = _heard(run, fitted, {**sounds, "aside": _read(run, aside)})
+        told["written"] = _written(run, source, [each.sound for each in known], counts)
+        samples = _samples(run, known[: settings.shown], sounds, told)
+        return Findings(_rows(run, known, aside, counts, told, of), samples, skipped=skipped)
 
 
 def _asks(source: Source) -> bool:
@@ -138,8 +140,8 @@ def _asks(source: Source) -> bool:
 def _asked(document: Document) -> tuple[str, Sound] | None:
     """Returns words and sound of a document that asks for one sound in words; otherwise None."""
     match document.spans:
-        case (Text(prompt), Sound() as sound) if sound.target and prompt.partition(":")[2].strip():
-            return prompt, sound
+        case (Text(prompt), Sound(stream=stream) as sound) if sound.target and stream == SOUND:
+            return (prompt, sound) if prompt.partition(":")[2].strip() else None
     return None
 
 
@@ -170,53 +172,48 @@ def _no_classes(counts: Counter[str]) -> str:
     )
 
 
-def _made(run: Run[SoundSettings], asked: Sequence[_Recording]) -> tuple[list[Sound], list[Sound]]:
-    """Returns a sound made from the words of each recording, and the recording, decoded."""
+def _read(run: Run[SoundSettings], recordings: Sequence[_Recording]) -> np.ndarray:
+    """Returns recordings as the tokenizer reads them, silence behind them: float32 [N, A, T]."""
+    from chiasm.inference.sounds import samples
+
+    return samples(run.pretrained, [each.sound for each in recordings])
+
+
+def _sounds(run: Run[SoundSettings], asked: Sequence[_Recording]) -> dict[str, np.ndarray]:
+    """Returns a sound made from the words of each recording, the recording decoded, and itself:
+    float32 [N, A, T] each.
+    """
+    from chiasm.inference.sounds import through_tokenizer
     from chiasm.inference.tasks import synthesize
 
-    stream, settings = asked[0].sound.stream, run.settings
-    waveforms = synthesize(
-        run.sampler,
-        [each.prompt for each in asked],
-        settings=settings.drawing,
-        seed=settings.seed,
-        stream=stream,
-    )
-    made = [Sound(each, target=True, stream=stream) for each in waveforms]
-    through: list[Sound] = []
-    for z_NPC in _latents(run, [each.sound for each in asked]):
-        spans = run.pretrained.tokenizers.decode(stream, z_NPC)
-        through += [Sound(span.data, target=True, stream=stream) for span in spans]
-    return made, through
-
-
-def _latents(run: Run[SoundSettings], sounds: Sequence[Sound]) -> Iterator[Tensor]:
-    """Yields the standardized latents [N, P, C] of some sounds after the other."""
-    tokenizers, device = run.pretrained.tokenizers, run.pretrained.device
-    for begin in range(0, len(sounds), _AT_ONCE):
-        some = sounds[begin : begin + _AT_ONCE]
-        z_LC = tokenizers.encode_spans(some, device)[some[0].stream]
-        yield z_LC.unflatten(0, (len(some), -1))
+    prompts, settings = [each.prompt for each in asked], run.settings
+    made = synthesize(run.sampler, prompts, settings=settings.drawing, seed=settings.seed)
+    true_NAT = _read(run, asked)
+    return {
+        "made": np.stack([each.samples_CT for each in made]),
+        "truth, decoded": through_tokenizer(run.pretrained, true_NAT),
+        "truth": true_NAT,
+    }
 
 
 def _heard(
-    run: Run[SoundSettings],
-    training: Sequence[_Recording],
-    sounds: Mapping[str, Sequence[Sound]],
+    run: Run[SoundSettings], fitted: Sequence[_Recording], sounds: Mapping[str, np.ndarray]
 ) -> dict[str, Sequence[str]]:
-    """Returns the words that a probe of training recordings hears in each of some lists."""
+    """Returns the words that a probe, fitted on training recordings, hears in other sounds."""
     import torch
 
+    from chiasm.inference.sounds import features
     from chiasm.sound.learning.figures import LEAST_DEVIATION
     from chiasm.vision.learning.figures import linear_probe
 
-    def features_NF(of: Sequence[Sound]) -> Tensor:
-        return torch.cat([z_NPC.flatten(1).cpu() for z_NPC in _latents(run, of)])
-
-    learned_NF = features_NF([each.sound for each in training])
-    words = [each.words for each in training]
-    probe = linear_probe(learned_NF, words, least_deviation=LEAST_DEVIATION)
-    return {name: probe(features_NF(own)) for name, own in sounds.items()}
+    parts = (fitted[begin : begin + _AT_ONCE] for begin in range(0, len(fitted), _AT_ONCE))
+    learned_NF = np.concatenate([features(run.pretrained, _read(run, part)) for part in parts])
+    words = [each.words for each in fitted]
+    probe = linear_probe(torch.from_numpy(learned_NF), words, least_deviation=LEAST_DEVIATION)
+    return {
+        name: probe(torch.from_numpy(features(run.pretrained, own_NAT)))
+        for name, own_NAT in sounds.items()
+    }
 
 
 def _written(
@@ -231,7 +228,7 @@ def _written(
     longest = max(len(encode(f"{prompt} {words}")) for words in counts) - len(encode(prompt))
     return answer_prompts(
         run.sampler,
-        [Sound(each.data, target=False, stream=each.stream) for each in sounds],
+        [Sound(each.data, target=False) for each in sounds],
         [prompt] * len(sounds),
         settings=run.settings.writing(longest + 1),
         seed=run.settings.seed,
@@ -241,30 +238,35 @@ def _written(
 def _rows(
     run: Run[SoundSettings],
     asked: Sequence[_Recording],
+    aside: Sequence[_Recording],
     counts: Counter[str],
     told: Mapping[str, Sequence[str]],
     of: str,
 ) -> list[Row]:
     words = np.array([each.words for each in asked])
-    right = {name: np.array(own) == words for name, own in told.items() if own}
     guess = np.array([counts[each] / counts.total() for each in words])
     [(usual, _)] = counts.most_common(1)
-    classes = np.unique(words, return_inverse=True)[1]
-    speakers = np.array([each.cluster for each in asked])
-    made, real = (
+    made, real, known = (
         run.measurement(SpokenWords.section, "share", "higher", clusters)
-        for clusters in (classes, speakers)
+        for clusters in (
+            np.unique(words, return_inverse=True)[1],
+            np.array([each.cluster for each in asked]),
+            np.array([each.cluster for each in aside]),
+        )
     )
-    said = f"words are heard in the sound made from them{of}"
-    own = "the probe's own accuracy"
+    right = {name: np.array(told[name]) == words for name in ("made", "truth, decoded", "truth")}
+    said, own = "words are heard in the sound made from them", "the probe's own accuracy"
+    again = np.array(told["aside"]) == [each.words for each in aside]
     rows = [
-        made.row(said, right["made"], guess, GUESS, headline=True),
-        real.row(f"{own}, real held-out recordings{of}", right["real"], guess, GUESS),
-        real.row(f"{own}, through the tokenizer{of}", right["through"]),
+        made.row(f"{said}{of}", right["made"], guess, GUESS, headline=True),
+        known.row(f"{own}, training recordings that it was not fitted on{of}", again),
+        real.row(f"{own}, real held-out recordings{of}", right["truth"], guess, GUESS),
+        real.row(f"{own}, through the tokenizer{of}", right["truth, decoded"]),
     ]
-    if "written" in right:
+    if told["written"]:
         name = f"words of real held-out recordings are written right{of}"
-        rows.append(real.row(name, right["written"], words == usual, MAJORITY, headline=True))
+        written = np.array(told["written"]) == words
+        rows.append(real.row(name, written, words == usual, MAJORITY, headline=True))
     return rows
 
 
@@ -279,27 +281,25 @@ def _prompt(source: Source) -> str:
 
 
 def _samples(
+    run: Run[SoundSettings],
     asked: Sequence[_Recording],
-    made: Sequence[Sound],
-    through: Sequence[Sound],
+    sounds: Mapping[str, np.ndarray],
     told: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Sample]:
+    from chiasm.inference.sounds import sound_shape
+
+    shape = sound_shape(run.pretrained)
+    assert shape is not None  # else nothing is measured
     labels = {"made": "the probe hears", "written": "of the truth the model writes"}
     lines = {label: told[name] for name, label in labels.items() if told and told[name]}
     return [
         Sample(
             SpokenWords.section,
             (("asked", each.prompt), *((label, own[number]) for label, own in lines.items())),
-            (
-                SoundPanel("made", made[number].data),
-                SoundPanel("truth, decoded", through[number].data),
-                SoundPanel("truth", _truth(each.sound, through[number].data)),
+            tuple(
+                SoundPanel(label, Waveform(own_NAT[number], shape.rate))
+                for label, own_NAT in sounds.items()
             ),
         )
         for number, each in enumerate(asked)
     ]
-
-
-def _truth(sound: Sound, decoded: Waveform) -> Waveform:
-    """Returns a recording at the rate and with the channels of what the model makes."""
-    return Waveform(sound.samples(decoded.rate, len(decoded.samples_CT)), decoded.rate)

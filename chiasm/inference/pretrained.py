@@ -212,7 +212,8 @@ def _find(path_or_hub_id: str | Path) -> Path:
             "was interrupted, run chiasm train again to go on"
         )
     name = str(path_or_hub_id)
-    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+    beside = path.parent != Path() and path.parent.is_dir()
+    if beside or name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise UserError(f"{path} does not exist; give a run, a saved model or a hub id owner/name")
     folder = download(name)
     if not (folder / CONFIG).is_file():

@@ -89,11 +89,10 @@ def synthesize(
     *,
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
-    stream: str = "sound",
 ) -> list[Waveform]:
-    """Returns one sound of a stream per prompt, such as ``sound: a dog barks``."""
+    """Returns one sound per prompt, such as ``sound: a dog barks``, of the stream ``sound``."""
     spans = [(Text(prompt),) for prompt in prompts]
-    made = generate_items(sampler, spans, stream, settings=settings, seed=seed)
+    made = generate_items(sampler, spans, "sound", settings=settings, seed=seed)
     return [item.data for item in made]
 
 

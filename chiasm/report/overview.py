@@ -62,15 +62,17 @@ def _cell(sample: Sample) -> Image.Image:
     beside = len(panels) == 1
     lines = _wrapped(sample, 32 if beside else 50)
     below = 0 if beside else len(lines) * LINE_PIXELS
-    top = PICTURE_PIXELS + LINE_PIXELS + 6
+    pictures = [enlarged(pixels_of(panel)) for panel in panels]
+    for picture in pictures:
+        picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+    bottom = PICTURE_PIXELS if beside else max(picture.height for picture in pictures)
+    top = bottom + LINE_PIXELS + 6
     cell = Image.new("RGB", (CELL_PIXELS, top + below + GAP_PIXELS), PAPER)
     draw = ImageDraw.Draw(cell)
-    for number, panel in enumerate(panels):
+    for number, (panel, picture) in enumerate(zip(panels, pictures, strict=True)):
         left = number * (PICTURE_PIXELS + GAP_PIXELS)
-        picture = enlarged(pixels_of(panel))
-        picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
         cell.paste(picture, (left, 0))
-        draw.text((left, PICTURE_PIXELS + 3), panel.label, SOFT, _font(12))
+        draw.text((left, bottom + 3), panel.label, SOFT, _font(12))
     corner = (PICTURE_PIXELS + 2 * GAP_PIXELS, 2) if beside else (0, top)
     for number, line in enumerate(lines):
         draw.text((corner[0], corner[1] + number * LINE_PIXELS), line, INK, _font(15))

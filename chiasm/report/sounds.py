@@ -17,7 +17,7 @@ MOST_SECONDS = 10.0
 LEAST_RATE, MOST_RATE = 8_000, 48_000
 """Samples per second that browsers play; other sounds are resampled."""
 
-COLUMNS, WAVEFORM_ROWS, SPECTROGRAM_ROWS = 288, 48, 96
+COLUMNS, WAVEFORM_ROWS, SPECTROGRAM_ROWS = 288, 49, 96  # odd: zero is a row
 QUIET = 0.05
 """Amplitude that a waveform's picture shows at its full height at least: silence stays a line."""
 FLOOR = 1e-4

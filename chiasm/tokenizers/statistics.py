@@ -69,20 +69,15 @@ class LatentStatistics:
         return latents * _like(latents, self.std_C) + _like(latents, self.mean_C)
 
     def refuse(self, latents: Tensor) -> None:
-        """Raises an error unless latents [..., C] look standardized.
-
-        Channels are judged together (root mean square over channels), so that a batch in which one
-        colour happens to be rare passes and latents that were never standardized do not.
+        """Raises an error unless latents [..., C] look standardized (:func:`is_standardized`).
 
         Raises:
             UserError: with the measured mean and deviation and the origin of the statistics.
         """
-        flat = latents.reshape(-1, latents.shape[-1]).float()
-        mean = float(flat.mean(dim=0).square().mean().sqrt())
-        deviation = float(flat.var(dim=0, unbiased=False).mean().sqrt())
-        if mean <= LARGEST_MEAN and DEVIATION_RANGE[0] <= deviation <= DEVIATION_RANGE[1]:
+        if is_standardized(latents):
             return
         _refuse_not_finite(latents)
+        mean, deviation = _mean_and_deviation(latents)
         raise UserError(
             f"latents are not standardized: channel means {mean:.2f} from 0 (at most "
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
@@ -91,6 +86,22 @@ class LatentStatistics:
             "(chiasm vision stats RECIPE --out FILE, then statistics = FILE under the stream), "
             "or train a tokenizer on them (chiasm vision train)"
         )
+
+
+def is_standardized(latents: Tensor) -> bool:
+    """Returns whether latents [..., C] have about mean 0 and deviation 1.
+
+    Channels are judged together (root mean square over channels), so that a batch in which one
+    colour happens to be rare passes and latents that were never standardized do not.
+    """
+    mean, deviation = _mean_and_deviation(latents)
+    return mean <= LARGEST_MEAN and DEVIATION_RANGE[0] <= deviation <= DEVIATION_RANGE[1]
+
+
+def _mean_and_deviation(latents: Tensor) -> tuple[float, float]:
+    flat = latents.reshape(-1, latents.shape[-1]).float()
+    mean = flat.mean(dim=0).square().mean().sqrt()
+    return float(mean), float(flat.var(dim=0, unbiased=False).mean().sqrt())
 
 
 def save_statistics(statistics: LatentStatistics, path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from functools import cached_property, reduce
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,7 @@ from chiasm.loop.metrics import Values
 from chiasm.model.decoder import Decoder
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.ranks import ALONE, Ranks
+from chiasm.tokenizers.statistics import is_standardized
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.average import Average
 from chiasm.training.losses import Counts, Losses
@@ -36,6 +38,8 @@ from chiasm.training.validation import Validation
 
 CHECKED_ITEMS = 64
 """Items whose latents are looked at before the first step, and batches to find them in."""
+DOUBTED_ITEMS = 1024
+"""Items that are looked at before latents are refused: the first may all be of one dark film."""
 
 
 class Read(NamedTuple):
@@ -202,19 +206,19 @@ class Trainer(Loop[Read]):
 
     def begin(self) -> None:
         """Refuse latents that are not standardized, by the first items of the stream."""
-        begin = self.stream.get_state()
-        seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.tokenizers}
+        state = self.stream.get_state()
+        seen: dict[str, torch.Tensor] = {}
         items = 0
-        for _ in range(CHECKED_ITEMS):
-            batch = next(self.stream).to(self.device)
-            for name, z_LC in self.tokenizers.encode(batch.slots).items():
-                seen[name].append(z_LC)
+        for batch in islice(self.stream, CHECKED_ITEMS):
+            for name, z_LC in self.tokenizers.encode(batch.to(self.device).slots).items():
+                seen[name] = torch.cat([seen[name], z_LC]) if name in seen else z_LC
             items += sum(map(len, batch.slots.values()))
-            if items >= CHECKED_ITEMS:
+            fine = all(is_standardized(found) for found in seen.values() if len(found))
+            if items >= (CHECKED_ITEMS if fine else DOUBTED_ITEMS):
                 break
-        self.stream.set_state(begin)
+        self.stream.set_state(state)
         with self.ranks.together():
-            for name, latents in seen.items():
-                if len(found := torch.cat(latents)):
+            for name, found in seen.items():
+                if len(found):
                     with found_at(f"streams.{name}"):
                         self.tokenizers[name].statistics.refuse(found)

@@ -7,6 +7,7 @@ from pathlib import Path
 from chiasm.errors import UserError
 
 CUT_OFF, NO_STAMPS = "cut off", "no frame with a time stamp"
+NO_SOUND = "no sound track"
 EQUAL_STAMPS = "most frames share a time stamp with another"
 
 

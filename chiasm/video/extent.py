@@ -8,6 +8,7 @@ pictures is a shorter file, and nobody can tell.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +26,8 @@ _WITHOUT_END = frozenset({"mpegts", "mpeg"})
 """Formats whose headers say nothing of the end."""
 _PACKET_BYTES = (188, 192, 204)
 """Sizes of packets of transport streams, of which a file has the same throughout."""
+_LONGEST_SECONDS = 3600
+"""Between two frames: a damaged stamp is years away, and clips of one frame would fill memory."""
 _PADDING = Fraction(1, 10)
 """Seconds of padding of sound."""
 
@@ -33,11 +36,13 @@ _PADDING = Fraction(1, 10)
 class Extent:
     """What a file holds, by the stamps of its packets.
 
-    Shape suffixes: F frames of the file.
+    Shape suffixes: F frames of the file, K key frames.
     """
 
     ticks_F: np.ndarray
     """int64 [F]: stamps of the frames since the first one, rising."""
+    key_ticks_K: np.ndarray
+    """int64 [K]: those of frames with which decoding may begin."""
     time_base: Fraction
     """Seconds of a tick."""
     slack: Fraction
@@ -59,7 +64,7 @@ def read_extent(path: Path) -> Extent:
     Raises:
         VideoError: it cannot be opened, is cut off, or has colours that are not known.
     """
-    ticks = _stamps(path)
+    ticks, keys = _stamps(path)
     reader = VideoReader(path)
     try:
         refuse_colors(reader.first)
@@ -69,9 +74,12 @@ def read_extent(path: Path) -> Extent:
     ticks_F = np.unique(np.array(ticks, np.int64)) - origin
     if 2 * len(ticks_F) < len(ticks):
         raise VideoError(path, EQUAL_STAMPS)
+    if np.diff(ticks_F).max(initial=0) * float(reader.time_base) > _LONGEST_SECONDS:
+        raise VideoError(path, "time stamps hours apart", remedy="convert it, or leave it out")
     width, height = reader.first.width, reader.first.height
     extent = Extent(
         ticks_F[ticks_F >= 0],
+        np.unique(np.array(keys, np.int64)) - origin,
         reader.time_base,
         reader.slack,
         is_tagged(reader.first),
@@ -82,14 +90,14 @@ def read_extent(path: Path) -> Extent:
     return extent
 
 
-def _stamps(path: Path) -> list[int]:
-    """Returns the stamps of the video's packets.
+def _stamps(path: Path) -> tuple[array[int], array[int]]:
+    """Returns the stamps of the video's packets, and of those with key frames.
 
     Raises:
         VideoError: the file is cut off, by its packets or its header.
     """
     container, stream, in_order = open_video(path)
-    ticks: list[int] = []
+    ticks, keys = array("q"), array("q")  # of a film of hours there are very many
     ends: dict[int, int] = {}
     broken, own = False, stream.index
     with container:
@@ -105,6 +113,8 @@ def _stamps(path: Path) -> list[int]:
                     shown = decoded
                 if number == own and shown is not None and not packet.is_discard:
                     ticks.append(shown)
+                    if packet.is_keyframe:
+                        keys.append(shown)
         except (av.FFmpegError, OSError):
             broken = True
         if not ticks and not broken:
@@ -119,7 +129,7 @@ def _stamps(path: Path) -> list[int]:
             raise VideoError(path, CUT_OFF, detail)
         if not _ends_with_a_packet(path, container):
             raise VideoError(path, CUT_OFF, "its last packet lacks bytes")
-    return ticks
+    return ticks, keys
 
 
 def _ends_with_a_packet(path: Path, container: InputContainer) -> bool:

@@ -2,21 +2,23 @@
 
 A payload is a value: it is hashed, compared, pickled and stored in documents like a path, and what
 it shows depends on nothing else. That frames of one clip are decoded in one pass is the work of the
-readers behind, which go on from the frame before.
+readers behind, which go on from the frame before; a payload may name the frames that are soon
+wanted beside it.
 """
 
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
@@ -29,8 +31,12 @@ if TYPE_CHECKING:
 
 _MOST_OPEN = 8
 """Open files, each with a decoder and a few frames in memory."""
-_SHOWN_BYTES = 1 << 26
+_SHOWN_BYTES = 1 << 29
 """Bound of the converted frames in memory."""
+_SHARES = 8
+"""Of these bytes, those that are decoded together take one share at most."""
+_FAILED = np.zeros((0, 0, 3), np.uint8)
+"""Stands for a frame that could not be decoded."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -42,11 +48,14 @@ class VideoFrame:
         path: the file.
         time: seconds since the first frame.
         untagged: matrix of files that do not name theirs.
+        together: rising times, this one among them, of frames of the file that are soon wanted too,
+            and so are decoded with it. They are no part of the value.
     """
 
     path: Path
     time: Fraction
     untagged: Matrix = "by_size"
+    together: tuple[Fraction, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.path} at {float(self.time):.3f} s"
@@ -54,10 +63,33 @@ class VideoFrame:
     def pixels(self) -> np.ndarray:
         """Returns the frame as a viewer shows it: uint8 [H, W, 3], read-only.
 
+        Frames of rising times are decoded in one pass. The last few are kept, since documents are
+        often looked at before they are read.
+
         Raises:
             VideoError: it cannot be read, is damaged, or has colours that are not known.
         """
-        return next(frames(self.path, [self.time], self.untagged))
+        return _kept(self._key(None))
+
+    def fitted(self, height: int, width: int) -> np.ndarray:
+        """Returns the frame cropped to this aspect ratio and resized: uint8 [H, W, 3], read-only.
+
+        The rule is that of pictures, :func:`chiasm.fitting.fitted`, but that of frames much larger
+        than this, blocks of pixels are averaged before. Those of ``together`` are kept, as far as
+        there is room.
+
+        Raises:
+            VideoError: as :meth:`pixels`.
+        """
+        key = self._key((height, width))
+        if self.together and _SHOWN.get(key) is None:
+            for time in self._near(3 * height * width):
+                other = key._replace(time=time)
+                try:
+                    _kept(other)
+                except VideoError:  # which concerns whoever wants that frame
+                    _SHOWN.put(other, _FAILED)
+        return _kept(key)
 
     def content(self) -> bytes:
         """Returns what the pixels depend on, as bytes: the file's content, the time, the rule.
@@ -70,37 +102,42 @@ class VideoFrame:
         rule = f"video frame by rule {RULE}, {self.untagged}, at {self.time} s of "
         return rule.encode() + content_hash(self.path)
 
+    def _key(self, size: tuple[int, int] | None) -> _Key:
+        return _Key(self.path, version_of(self.path), self.time, self.untagged, size)
 
-def frames(
-    path: Path, times: Iterable[Fraction], untagged: Matrix = "by_size"
-) -> Iterator[np.ndarray]:
-    """Yields the frames of a file at some times, uint8 [H, W, 3] each, in the order of the times.
+    def _near(self, frame_bytes: int) -> tuple[Fraction, ...]:
+        """Returns those of ``together`` for which there is room, the same for each of them."""
+        most = max(1, _SHOWN_BYTES // _SHARES // frame_bytes)
+        place = bisect_left(self.together, self.time)
+        begin = place - place % most
+        return self.together[begin : begin + most]
 
-    Rising times are decoded in one pass. Arrays are read-only: the last few are shared, since
-    documents are often looked at before they are read.
 
-    Args:
-        path: the file.
-        times: seconds since the first frame.
-        untagged: matrix of files that do not name theirs.
+class _Key(NamedTuple):
+    """All that a converted frame depends on."""
 
-    Raises:
-        VideoError: a frame cannot be read, is damaged, or has colours that are not known.
-    """
+    path: Path
+    version: tuple[int, ...]
+    time: Fraction
+    untagged: Matrix
+    size: tuple[int, int] | None
+
+
+def _kept(key: _Key) -> np.ndarray:
+    """Returns a frame of a size, decoded unless it is kept."""
     from chiasm.video.colors import Refused, upright
 
-    for time in times:
-        version = _version(path)
-        key = path, version, time, untagged
-        if (pixels := _SHOWN.get(key)) is None:
-            with _OPEN.reader(path, version) as reader:
-                try:
-                    own = reader.at(Fraction(time))
-                    pixels = upright(own, reader.turn, reader.pixel_aspect, untagged)
-                except Refused as error:
-                    raise VideoError(path, str(error)) from error
-            _SHOWN.put(key, pixels)
-        yield pixels
+    if (kept := _SHOWN.get(key)) is not None and kept is not _FAILED:
+        return kept
+    with _OPEN.reader(key.path, key.version) as reader:
+        try:
+            own = reader.at(Fraction(key.time))
+            told = reader.turn, reader.pixel_aspect, key.untagged, reader.converter
+            pixels = upright(own, *told, key.size)
+        except Refused as error:
+            raise VideoError(key.path, str(error)) from error
+    _SHOWN.put(key, pixels)
+    return pixels
 
 
 def content_hash(path: Path) -> bytes:
@@ -109,11 +146,21 @@ def content_hash(path: Path) -> bytes:
     Raises:
         VideoError: it cannot be read.
     """
-    version = _version(path)
+    version = version_of(path)
     try:
         return _hashed(path, *version)
     except OSError as error:
         raise VideoError(path, f"cannot be read: {error.strerror}") from error
+
+
+def origin(path: Path) -> Fraction:
+    """Returns the stamp of a file's first frame on the file's clock, in seconds.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    with _OPEN.reader(path, version_of(path)) as reader:
+        return reader.origin
 
 
 @lru_cache(1 << 16)
@@ -125,7 +172,7 @@ def _hashed(path: Path, *version: int) -> bytes:
     return digest.digest()
 
 
-def _version(path: Path) -> tuple[int, ...]:
+def version_of(path: Path) -> tuple[int, ...]:
     """Returns numbers that change whenever a file does: its change time nobody can set back.
 
     Raises:

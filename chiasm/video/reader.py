@@ -25,6 +25,7 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from chiasm.video.colors import display_matrix
 from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
@@ -67,6 +68,8 @@ class VideoReader:
             raise VideoError(path, NO_STAMPS)
         self.origin, self.first, _ = self._recent[0]
         self.turn = display_matrix(self.first)
+        self.converter = VideoReformatter()
+        """What converts its frames, one after another: to prepare it takes time."""
         rates = [self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate]
         frames = [1 / Fraction(rate) for rate in rates if rate]
         self._last_duration = max(frames, default=Fraction(1, 10))
@@ -262,15 +265,7 @@ def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
     Raises:
         VideoError: it cannot be opened, or holds no video.
     """
-    try:
-        # An absolute path is no address, whatever the name, and a playlist leads to files alone.
-        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
-    except FileNotFoundError as error:
-        raise VideoError(path, "does not exist") from error
-    except (av.FFmpegError, OSError) as error:
-        if _begins_as_video(path):
-            raise VideoError(path, CUT_OFF, _NO_INDEX) from error
-        raise VideoError(path, "cannot be opened", error.strerror or "") from error
+    container = open_file(path)
     if not container.streams:
         container.close()
         raise VideoError(path, CUT_OFF, _NO_INDEX)
@@ -279,6 +274,23 @@ def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
         container.close()
         raise VideoError(path, "holds no video")
     return container, stream, container.format.name in _IN_ORDER
+
+
+def open_file(path: Path) -> InputContainer:
+    """Returns an opened file, whatever tracks it has.
+
+    Raises:
+        VideoError: it cannot be opened.
+    """
+    try:
+        # An absolute path is no address, whatever the name, and a playlist leads to files alone.
+        return av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
+    except FileNotFoundError as error:
+        raise VideoError(path, "does not exist") from error
+    except (av.FFmpegError, OSError) as error:
+        if _begins_as_video(path):
+            raise VideoError(path, CUT_OFF, _NO_INDEX) from error
+        raise VideoError(path, "cannot be opened", error.strerror or "") from error
 
 
 def _begins_as_video(path: Path) -> bool:

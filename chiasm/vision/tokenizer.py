@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from chiasm.documents import Image
 from chiasm.errors import UserError
-from chiasm.rgb import Given, ImageShape, decoded, fitted, held
+from chiasm.rgb import Given, ImageShape, fitted, held
 from chiasm.tokenizers.parts import Decoder, Encoder
 
 Built = TypeVar("Built")
@@ -45,7 +45,7 @@ class PictureEncoder(Encoder):
             UserError: it cannot be decoded.
         """
         shape = self.image_shape
-        pixels = fitted(decoded(held(data)), shape.height_pixels, shape.width_pixels)
+        pixels = fitted(held(data), shape.height_pixels, shape.width_pixels)
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
     def encode(self, items_B: Tensor) -> Tensor:

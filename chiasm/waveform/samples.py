@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from chiasm.errors import UserError
+from chiasm.video.heard import VideoSound
 
 LEAST_RATE, MOST_RATE = 1_000, 768_000
 """Samples per second."""
@@ -89,10 +90,11 @@ class Segment:
             raise UserError(f"a segment [{self.begin}, {self.end}) of a sound holds no samples")
 
 
-Given = str | os.PathLike[str] | bytes | bytearray | memoryview | Waveform | Segment
-"""Accepted forms of a sound: a path, an encoded file's content, samples, a part of a file."""
+Given = str | os.PathLike[str] | bytes | bytearray | memoryview | Waveform | Segment | VideoSound
+"""Accepted forms of a sound: a path, an encoded file's content, samples, a part of a file, what is
+heard between two times of a video."""
 
-Held = Path | bytes | Waveform | Segment
+Held = Path | bytes | Waveform | Segment | VideoSound
 """Stored forms of a sound."""
 
 
@@ -116,7 +118,7 @@ def held(given: Given) -> Held:
     Raises:
         UserError: it is none of the accepted forms.
     """
-    if isinstance(given, Waveform | Segment):
+    if isinstance(given, Waveform | Segment | VideoSound):
         return given
     if isinstance(given, bytes | bytearray | memoryview):
         return bytes(given)

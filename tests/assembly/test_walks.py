@@ -32,10 +32,16 @@ def recipe(sequence_length: int, **instructions: object) -> Recipe:
     )
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the walks, which are those of all these recipes, are rendered once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.slow
-def test_instructions_are_read_whole(tmp_path: Path):
+def test_instructions_are_read_whole(cache: Path):
     ours = recipe(1024)
-    material = open_material(ours, tmp_path)
+    material = open_material(ours, cache)
     spoken = material.held_out["spoken"]
     assert isinstance(spoken, InstructionSource)
     items = pick(spoken, 12)
@@ -45,13 +51,13 @@ def test_instructions_are_read_whole(tmp_path: Path):
     assert batch.slots["image"].target_N.any()
     assert stream.report().split == {"spoken": 0}
     stream.close()
-    assert not list(tmp_path.glob("worlds/world-*")), "views that no source shows are not rendered"
+    assert not list(cache.glob("worlds/world-*")), "views that no source shows are not rendered"
 
 
 @pytest.mark.slow
-def test_a_walk_longer_than_a_row_is_refused(tmp_path: Path):
+def test_a_walk_longer_than_a_row_is_refused(cache: Path):
     short = recipe(128)
-    material = open_material(short, tmp_path)
+    material = open_material(short, cache)
     inputs = build_inputs(short, material.train)
     match = (
         r"sequence_length = 128 .*spoken: \d{3} positions.* 'action: .*\[8/8\]'.* "
@@ -89,7 +95,7 @@ def test_rollouts_keep_to_the_documents_of_the_recipe():
 
 
 @pytest.mark.slow
-def test_a_stretch_fits_where_the_whole_way_does_not(tmp_path: Path):
+def test_a_stretch_fits_where_the_whole_way_does_not(cache: Path):
     short = recipe(128, views=2)
-    material = open_material(short, tmp_path)
+    material = open_material(short, cache)
     build_stream(short, material.train, build_inputs(short, material.train), seed=0).close()

@@ -69,14 +69,21 @@ FIGURE_COLUMNS = [
 ]
 
 
-def test_points_of_a_figure_are_fitted_with_and_without_their_outlier(tmp_path):
-    table = figure_table(tmp_path / "figure.csv")
-    result = invoke("fit", table, "--out", tmp_path / "all", *FIGURE_COLUMNS)
+@pytest.fixture(scope="module")
+def figure(tmp_path_factory):
+    """The table's path, its fit's, and what the fit said."""
+    folder = tmp_path_factory.mktemp("figure")
+    table = figure_table(folder / "figure.csv")
+    result = invoke("fit", table, "--out", folder / "all", *FIGURE_COLUMNS)
     assert result.exit_code == 0, result.output
-    assert "the table has no column tokens: D = C / (6·N) stands for it" in result.output
-    assert "there are no budgets" in result.output
-    content = json.loads((tmp_path / "all" / "fit.json").read_text())
-    told = content["summary"]["outliers"]["text"]
+    return table, folder / "all" / "fit.json", result.output
+
+
+def test_points_of_a_figure_are_fitted_with_and_without_their_outlier(figure, tmp_path):
+    table, fit, output = figure
+    assert "the table has no column tokens: D = C / (6·N) stands for it" in output
+    assert "there are no budgets" in output
+    told = json.loads(fit.read_text())["summary"]["outliers"]["text"]
     assert told["cells"] == ["row 61"]
     drop = ["--leave-out", "row 61", *FIGURE_COLUMNS]
     result = invoke("fit", table, "--out", tmp_path / "less", *drop)
@@ -89,10 +96,8 @@ def test_points_of_a_figure_are_fitted_with_and_without_their_outlier(tmp_path):
     assert {"kind": "note", "text": "left out: row 61"}.items() <= less["flags"][-1].items()
 
 
-def test_a_forecast_says_how_far_it_lies_and_what_is_doubtful(tmp_path):
-    table = figure_table(tmp_path / "figure.csv")
-    assert invoke("fit", table, "--out", tmp_path / "fit", *FIGURE_COLUMNS).exit_code == 0
-    fit = tmp_path / "fit" / "fit.json"
+def test_a_forecast_says_how_far_it_lies_and_what_is_doubtful(figure):
+    _, fit, _ = figure
     result = invoke("forecast", fit, "--budget", "1e24", "--method", "huber")
     assert result.exit_code == 0, result.output
     assert "budget 1e+24 lies a factor of 1" in result.output
@@ -112,11 +117,10 @@ def test_every_table_has_its_own_folder(tmp_path, monkeypatch):
     assert "holds the fit of one/points.csv; give two/points.csv another" in str(again.exception)
 
 
-def test_a_forecast_of_one_modality_tells_how_to_train_a_size(tmp_path):
-    table = figure_table(tmp_path / "figure.csv")
-    fitted = invoke("fit", table, "--out", tmp_path / "fit", *FIGURE_COLUMNS)
-    assert "loss = E + A/N^α + B/D^β" in fitted.output
-    out, fit = tmp_path / "forecast.json", tmp_path / "fit" / "fit.json"
+def test_a_forecast_of_one_modality_tells_how_to_train_a_size(figure, tmp_path):
+    _, fit, output = figure
+    assert "loss = E + A/N^α + B/D^β" in output
+    out = tmp_path / "forecast.json"
     assert invoke("forecast", fit, "--size", "1e9", "--out", out).exit_code == 0
     (own,) = json.loads(out.read_text())["optimal_budgets"]
     budget = own["budget_flops"]["value"]

@@ -8,7 +8,7 @@ import math
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -172,6 +172,27 @@ def captions_of(opened: Opened) -> list[str]:
     return sorted(text.removeprefix("caption: ") for text in texts)
 
 
+def words_of(opened: Opened) -> list[str]:
+    """The texts of the documents of both sides, sorted."""
+    return sorted(d.text for side in (opened.train, opened.held_out) for d in documents_of(side))
+
+
+def contents_of(source: Source) -> set[bytes]:
+    """The files of a source's pictures."""
+    found = (image.data for document in documents_of(source) for image in document.images)
+    return {data if isinstance(data, bytes) else data.read_bytes() for data in found}
+
+
+def write_shards(folder: Path, *counts: int) -> None:
+    """Tars of so many samples each; pictures and captions are numbered through."""
+    begin = 0
+    for shard, count in enumerate(counts):
+        numbers = range(begin, begin := begin + count)
+        members: list[tuple[str, str | bytes]] = [(f"{k}.png", picture_file(k)) for k in numbers]
+        members += [(f"{k}.txt", f"{k}") for k in numbers]
+        write_tar(folder / f"{shard:03}.tar", members)
+
+
 @dataclass(frozen=True)
 class Made:
     """What the tests build from, handed to them by the fixture ``made``."""
@@ -193,6 +214,9 @@ class Made:
     open = staticmethod(open_source)
     documents = staticmethod(documents_of)
     captions = staticmethod(captions_of)
+    words = staticmethod(words_of)
+    contents = staticmethod(contents_of)
+    shards = staticmethod(write_shards)
 
     @staticmethod
     def three_sources() -> dict[str, Source]:
@@ -219,6 +243,12 @@ def made() -> Made:
     random = np.random.default_rng(0)
     texts = [sentence(random) for _ in range(200)] + ["story: caption: picture: video: \n"] * 20
     return Made(TextTokenizer.train(texts, 340))
+
+
+@pytest.fixture
+def pictures() -> Callable[..., dict[str, bytes]]:
+    """Names and contents of different pictures."""
+    return lambda *names: {name: picture_file(number) for number, name in enumerate(names)}
 
 
 def about(axis: int, angle_T: np.ndarray) -> np.ndarray:

@@ -88,6 +88,30 @@ def test_rows_are_what_was_written(form, tmp_path, made):
     assert opened.files == (tmp_path / f"a.{'parquet' if form == 'parquet' else 'arrow'}",)
 
 
+PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([b"a", b"", b"\xff\0c"], pa.binary()),
+        ([b"a", None, b"c"], pa.large_binary()),
+        (["a", "", "\u00f6"], pa.string()),
+        (["a", None, "\u00f6"], pa.large_string()),
+        ([None, None, None], pa.string()),
+        ([{"bytes": b"a", "path": None}, {"bytes": b"", "path": None}] * 2, PICTURE),
+        ([{"bytes": b"a", "path": "p"}, None, {"bytes": None, "path": ""}], PICTURE),
+        ([{"x": {"y": "a", "z": [1]}}, {"x": {"y": "b", "z": None}}], None),
+        ([[b"a"], [], None], pa.list_(pa.binary())),
+    ],
+)
+def test_cells_are_those_of_arrow_wherever_a_batch_begins(cells, kind):
+    whole = pa.table({"x": pa.array(cells * 4, kind), "n": range(4 * len(cells))})
+    for part in (whole, whole.slice(3, 5), pa.concat_tables([whole.slice(5), whole.slice(0, 4)])):
+        table = ArrowTable(part, {}, ())
+        assert [table.row(number) for number in range(len(part))] == part.to_pylist()
+
+
 def test_a_missing_number_is_none(tmp_path):
     table = pa.table({"c": pa.array([1.5, float("nan"), None])})
     opened = open_arrow(written(table, tmp_path, "parquet"))

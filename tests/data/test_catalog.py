@@ -243,6 +243,33 @@ def test_a_tub_of_a_donkey_car_is_read_as_it_is(tmp_path: Path) -> None:
     assert "2 tubs" in opened(tmp_path, controls=own).facts.line("car")
 
 
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ('{"paths": "catalog_0.catalog"}', "paths or deleted_indexes are no lists"),
+        ('{"paths": ["catalog_0.catalog"], "deleted_indexes": [{}]}', "deleted_indexes are no"),
+        ('{"paths": ["catalog_9.catalog"]}', r"names catalog_9\.catalog, which is missing"),
+        ('{"paths": [', "is no JSON"),
+    ],
+)
+def test_a_damaged_manifest_of_a_tub_is_told(last: str, told: str, tmp_path: Path) -> None:
+    with (tub(tmp_path / "tub") / "manifest.json").open("a") as file:
+        file.write(last)
+    with pytest.raises(UserError, match=rf"car\.path = .*manifest\.json.*{told}"):
+        opened(tmp_path / "tub")
+
+
+def test_odd_cells_of_a_tub_take_their_rows(tmp_path: Path) -> None:
+    """Numbers that are none, and names that are longer than a name may be."""
+    file = tub(tmp_path / "tub") / "catalog_1.catalog"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[0] |= {"_index": [], "cam/image_array": "x" * 300}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = {"steering": {"column": "user/angle"}, "throttle": {"column": "user/throttle"}}
+    found = opened(tmp_path / "tub", controls=own)
+    assert found.facts.skipped == {"deleted in the tub": 2, "picture file missing": 1}
+
+
 def test_two_cameras_in_one_table_are_told_apart(tmp_path: Path) -> None:
     rows = drive(tmp_path, (12, 9))
     both = [row | {"camera": name} for row in rows for name in ("left", "right")]

@@ -1,6 +1,7 @@
 import json
 import re
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -114,8 +115,8 @@ def test_pictures_without_words_say_how_to_write_them(kind, line, tmp_path):
         with pytest.raises(
             UserError, match=f"write metadata.jsonl .*{re.escape(json.dumps(line))}"
         ):
-            columns(kind).refuse_files_alone(part, MediaFiles())
-        columns(kind).source_of("mine", part, MediaFiles(), sequence_length=1, alone=True)
+            columns(kind).columns(part, MediaFiles(), alone=False)
+        assert columns(kind).columns(part, MediaFiles(), alone=True) == ("image",)
 
 
 def test_a_table_fits_whose_words_are_refused_when_they_are_read(table):
@@ -141,3 +142,81 @@ def test_a_name_with_dots_leads_into_a_cell(table):
 def test_groups_are_of_rows_that_are_read():
     with pytest.raises(UserError, match=r"^group_column = 'of' is read from rows, which known_by"):
         columns(path="x", known_by="name", group_column="of").check()
+
+
+def test_words_beside_pictures_come_before_labels(made, pictures, tmp_path):
+    made.files(tmp_path, pictures(*(f"{label}/{k}.png" for label in ("a", "b") for k in range(2))))
+    made.files(
+        tmp_path, {f"{label}/{k}.txt": f"{label} {k}" for label in ("a", "b") for k in range(2)}
+    )
+    opened = made.open(tmp_path)
+    assert made.captions(opened) == ["a 0", "a 1", "b 0", "b 1"]
+    assert opened.facts.column == "text"
+    assert made.captions(made.open(tmp_path, text_column="label")) == ["a", "a", "b", "b"]
+
+
+def test_labels_speak_their_names(made, tmp_path):
+    label = datasets.ClassLabel(names=["cat", "dog"])
+    features = datasets.Features({"image": datasets.Image(), "label": label})
+    rows = {
+        "image": [{"bytes": made.picture_file(k), "path": None} for k in range(3)],
+        "label": [1, 0, -1],
+    }
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
+    opened = made.open(tmp_path)
+    assert made.captions(opened) == ["cat", "dog"]
+    assert opened.facts.skipped == {"no label": 1}
+    frame = {
+        "label": [0, 1, 1],
+        "label_text": ["neg", "pos", "pos"],
+        "image": [r["bytes"] for r in rows["image"]],
+    }
+    pa.parquet.write_table(pa.table(frame), tmp_path / "a.parquet")
+    assert made.captions(made.open(tmp_path)) == ["neg", "pos", "pos"]
+    frame["label"] = pa.array(["no", "yes", "yes"]).dictionary_encode()
+    pa.parquet.write_table(pa.table(frame), tmp_path / "a.parquet")
+    assert made.captions(made.open(tmp_path)) == ["no", "yes", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"kind": "image_text", "text_column": "tags"},
+            r"mine\.path: 2 of 2 rows cannot .*column 'tags' holds dictionaries \(of a\); name one",
+        ),
+        ({"kind": "text", "text_column": "tags"}, r"mine\.path: 2 of 2 rows .*as tags\.a\)"),
+        ({"kind": "vqa"}, r"mine\.question_column = 'question' is no column; there are: image, "),
+        (
+            {"kind": "image_text", "image_column": "url"},
+            r"mine\.path = '.*': column 'url' holds web",
+        ),
+        (
+            {"kind": "image_text", "image_column": "caption"},
+            r"mine\.path: 2 of 2 rows cannot be used",
+        ),
+        ({"kind": "image_text", "group_column": "of"}, r"mine\.group_column = 'of' is no column"),
+    ],
+)
+def test_mistakes_in_columns_are_one_clear_message(settings, message, made, pictures, tmp_path):
+    made.files(tmp_path, pictures("0.png", "1.png"))
+    rows = [
+        {"image": f"{k}.png", "caption": "words " * 99, "tags": {"a": 1}, "url": "https://a/b"}
+        for k in range(2)
+    ]
+    made.files(tmp_path, {"rows.jsonl": made.json_lines(rows)})
+    with pytest.raises(UserError, match=rf"^stream\.sources\.{message}"):
+        made.open(tmp_path, **settings)
+
+
+def test_names_of_labels_are_no_texts(made, pictures, tmp_path):
+    made.files(tmp_path, pictures("cat/0.png", "dog/1.png"))
+    with pytest.raises(UserError, match="holds nothing that can be read"):
+        made.open(tmp_path, kind="text")
+
+
+def test_captions_in_a_form_that_is_not_read_are_named(made, pictures, tmp_path):
+    captions = '{"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "a barn"}]}'
+    made.files(tmp_path, pictures("0.png", "1.png") | {"captions.json": captions})
+    with pytest.raises(UserError, match=r"no captions were found; .*left: captions\.json"):
+        made.open(tmp_path)

@@ -1,6 +1,7 @@
 import tempfile
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,33 @@ def test_patterns_count_from_the_working_folder_too(made, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert found_names("data/train-*.x") == ["train-0.x"]
     assert found_names("d*/t*") == ["data/test-0.x", "data/train-0.x"]
+
+
+def test_a_list_with_a_file_that_is_not_there_is_refused_with_its_name(made, tmp_path):
+    made.files(tmp_path, {f"{k}.tar": "no tar" for k in (0, 2, 9)})
+    with pytest.raises(
+        UserError,
+        match=r"^s\.path = '.*\{0\.\.2\}\.tar' names files that are not there: \S*/1\.tar; fetch ",
+    ):
+        find_files(str(tmp_path / "{0..2}.tar"), "s.path")
+    with pytest.raises(
+        UserError, match=r"/1\.tar, \S*/3\.tar, \S*/4\.tar and 4 more; fetch them, or "
+    ):
+        find_files(str(tmp_path / "{0..9}.tar"), "s.path")
+    assert found_names(tmp_path / "{0,2,9}.tar") == ["0.tar", "2.tar", "9.tar"]
+    assert found_names(tmp_path / "*.tar") == ["0.tar", "2.tar", "9.tar"]  # which names no file
+
+
+def test_so_is_a_list_of_addresses_before_any_is_opened():
+    memory = fsspec.filesystem("memory")
+    for name in ("0.tar", "2.tar"):
+        memory.pipe(f"/listed/{name}", b"no tar")
+    assert found_names("memory://listed/{0,2}.tar") == ["0.tar", "2.tar"]
+    with pytest.raises(UserError, match=r"^s\.path = .* not there: memory://listed/1\.tar; fetch"):
+        find_files("memory://listed/{0..2}.tar", "s.path")
+    with pytest.raises(UserError, match=r"not there: memory://listed/1\.tar; fetch"):
+        find_files("memory://listed/1.tar", "s.path")
+    memory.store.clear()
 
 
 @settings(max_examples=60, deadline=None)

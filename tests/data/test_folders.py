@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from chiasm.data.folders import (
     Selection,
 )
 from chiasm.data.media_files import MediaFiles
+from chiasm.data.reading import Unusable
 from chiasm.data.table import FileTable
 from chiasm.data.texts import TextSource, cut_text
 from chiasm.documents import Document, Image, Text
@@ -99,6 +101,20 @@ def test_paths_count_from_the_table_or_a_folder_above_it_below_the_root(made, tm
         "picture file cannot be read (File name too long)": 1,
         "picture file cannot be read (Is a directory)": 1,
     }
+
+
+def test_pipes_and_devices_are_no_files(tmp_path, made):
+    """Opening the one would wait for a writer, reading the other never end."""
+    os.mkfifo(tmp_path / "pipe.png")
+    made.files(tmp_path, {"0.png": made.picture_file(0)})
+    cells = ["0.png", "pipe.png", "/dev/zero"]
+    table = Rows(tmp_path, [{"image": cell} for cell in cells])
+    source = PictureSource("p", table, "image")
+    assert (source.identities >= 0).tolist() == [True, False, False]
+    assert source.survey.skipped == {"picture file is a pipe or a device": 2}
+    by_name = PictureSource("p", table, "image", by_name=True)
+    with pytest.raises(Unusable, match="is a pipe or a device"):
+        by_name[1]
 
 
 def test_questions_end_with_a_line(rows, tmp_path):

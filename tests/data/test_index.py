@@ -2,9 +2,12 @@ import os
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from chiasm.data.index import NO_INDEX, SETTLED_NS, Found, Index
+from chiasm.data.source import SOURCES, Opening
 
 
 class Looking:
@@ -99,3 +102,47 @@ def test_nothing_that_is_kept_is_run(index, files, tmp_path):
         np.savez(file, **own | {"a": np.array([Trap()], dtype=object)})
     assert index.of("x", files, look).facts["times"] == 2
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("form", ["pictures", "metadata", "tar", "parquet", "interleaved"])
+def test_an_opening_with_an_index_finds_what_one_without_finds(form, made, tmp_path, monkeypatch):
+    """Until something has changed, a file that was missing included."""
+    monkeypatch.setattr("chiasm.data.index.LEAST_SECONDS", 0.0)
+    folder, caption = tmp_path / "in", {k: f"a {k}" for k in range(8)}
+    pictures = {f"{k}.png": made.picture_file(k) for k in range(7)}
+    rows = [{"file_name": f"{k}.png", "text": caption[k]} for k in range(8)]
+    if form == "pictures":
+        made.files(folder, pictures | {f"{k}.txt": caption[k] for k in range(7)})
+    elif form == "tar":
+        made.shards(folder, 4, 3)
+    elif form == "parquet":
+        made.files(folder, pictures)
+        pa.parquet.write_table(pa.Table.from_pylist(rows), folder / "a.parquet")
+    elif form == "metadata":
+        made.files(folder, pictures | {"metadata.jsonl": made.json_lines(rows)})
+    else:
+        pages = [{"spans": [caption[k], {"image": f"{k}.png"}]} for k in range(8)]
+        made.files(folder, pictures | {"docs.jsonl": made.json_lines(pages)})
+    time.sleep(SETTLED_NS / 1e9)
+    kind = "interleaved" if form == "interleaved" else "image_text"
+    settings = SOURCES.of(kind).model_validate({"path": str(folder)})
+
+    def opened(cache):
+        source = settings.open("mine", Opening(40, cache_folder=tmp_path / cache))
+        sides = (source.train, source.held_out)
+        return source.facts, [made.documents(side) for side in sides]
+
+    fresh, first, again = opened("fresh"), opened("kept"), opened("kept")
+    assert fresh == first == again
+    assert list((tmp_path / "kept" / "index").rglob("*.npz"))
+    if form in ("pictures", "metadata", "interleaved"):
+        made.edit_unseen(folder / "3.png", made.picture_file(3)[:-1] + b"?")
+        assert opened("kept")[0].fingerprint != first[0].fingerprint
+        made.files(folder, {"7.png": made.picture_file(7), "7.txt": "a 7"})
+    elif form == "tar":
+        made.shards(folder, 4, 4)
+    else:
+        made.files(folder, {"7.png": made.picture_file(7)})
+    found = opened("kept")
+    assert found == opened("anew")
+    assert found[0].documents == first[0].documents + (1 if form == "interleaved" else 2)

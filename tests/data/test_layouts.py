@@ -210,6 +210,14 @@ def test_text_that_is_not_utf8_is_refused(folder: Path, in_space):
         read_trajectory(folder, PoseSettings())
 
 
+def test_a_folder_in_place_of_a_pose_is_told(folder: Path, in_space):
+    write_matrices(folder, in_space, in_space.walk(1, LENGTH), "scannet")
+    (folder / "pose/7.txt").unlink()
+    (folder / "pose/7.txt").mkdir()
+    with pytest.raises(UserError, match=r"pose/7\.txt cannot be read \(Is a directory\)"):
+        read_trajectory(folder, PoseSettings())
+
+
 def test_a_mirrored_recording_is_refused(folder: Path, in_space):
     write_kitti(folder, in_space, in_space.walk(1, LENGTH))
     table = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)

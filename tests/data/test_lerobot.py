@@ -476,3 +476,78 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
         columns["action"][0][0] = 0.5
 
     assert opened(make(tmp_path / "three", Made(change=other))).facts.fingerprint != first
+
+
+def meta(root: Path, **own: Any) -> None:
+    """Changes entries of meta/info.json."""
+    about = json.loads((root / "meta/info.json").read_text())
+    (root / "meta/info.json").write_text(json.dumps(about | own))
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["/etc/{chunk_index}", "../{file_index}", "{chunk_index.__class__}", "{other}", 3, "a\0b"],
+)
+def test_a_template_that_leads_elsewhere_is_refused(template: Any, tmp_path: Path) -> None:
+    root = make(tmp_path / "set", Made())
+    meta(root, data_path=template)
+    with pytest.raises(UserError, match=r"info\.json: data_path = .* or leads out of the folder"):
+        opened(root)
+
+
+def test_odd_metadata_is_told_or_left_aside(tmp_path: Path) -> None:
+    """Splits of more episodes than memory has numbers, and entries of other types."""
+    root = make(tmp_path / "set", Made())
+    meta(root, splits={"train": "0:4", "val": "4:99999999999999"}, chunks_size="many")
+    held_out = sides(opened(root))[1]
+    assert {episode.name for episode in held_out.episodes} == {"episode 4", "episode 5"}
+    meta(root, splits=["train"], fps=10**400)
+    with pytest.raises(UserError, match=r"info\.json: fps = .* is no rate") as caught:
+        opened(root)
+    assert len(str(caught.value)) < 300
+    meta(root, fps=RATE, features=["action"])
+    with pytest.raises(UserError, match=r"arm\.camera is not set, and there are 0 cameras"):
+        opened(root)
+
+
+def test_lines_that_are_no_objects_are_told(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", Made(version="v2.1"))
+    with (root / "meta/episodes.jsonl").open("a") as file:
+        file.write("[3]\n")
+    with pytest.raises(UserError, match=r"episodes\.jsonl: entry 6 is no JSON object"):
+        opened(root)
+
+
+def test_a_time_that_is_no_number_shows_no_frame(tmp_path: Path) -> None:
+    def spoil(number: int, columns: dict[str, Any]) -> None:
+        if number == 1:
+            columns["timestamp"][[2, 8]] = np.nan
+
+    found = opened(make(tmp_path / "set", Made(change=spoil)))
+    assert set(walked(found)) == {0, 2, 3, 4, 5}
+    assert found.facts.skipped == {"no frame of the video at a row's time": 9}
+
+
+@pytest.mark.parametrize("kind", ["numbers", "lists", "truth values"])
+def test_a_row_without_its_number_takes_its_episode(kind: str, tmp_path: Path) -> None:
+    def spoil(number: int, columns: dict[str, Any]) -> None:
+        own = columns["frame_index"].tolist()
+        own = [[each] for each in own] if kind == "lists" else own
+        if number == 1:
+            own = [True] * len(own) if kind == "truth values" else own
+            own[2] = None
+        columns["frame_index"] = own
+
+    made = Made(version="v2.1", change=spoil)
+    found = opened(make(tmp_path / "set", made))
+    assert walked(found) == {n: own for n, own in expected(made.lengths).items() if n != 1}
+    assert found.facts.skipped == {"frame_index has gaps": 9}
+
+
+@pytest.mark.parametrize("name", ["action", "episode_index", "timestamp", "task_index"])
+def test_words_in_place_of_numbers_are_told(name: str, tmp_path: Path) -> None:
+    def spoil(number: int, columns: dict[str, Any]) -> None:
+        columns[name] = ["three"] * len(columns["frame_index"])
+
+    with pytest.raises(UserError, match=rf"file-000\.parquet: {name} holds no numbers \(string"):
+        opened(make(tmp_path / "set", Made(change=spoil)))

@@ -237,6 +237,20 @@ def test_images_of_coco_are_rows_with_what_is_said_of_them(tmp_path):
     file.write_text(json.dumps({**COCO, "annotations": boxes}))
     assert open_json(file).row(0)["categories"] == ["cat", "dog"]
     assert "categories" not in open_json(file).row(1)
+    odd = {
+        "categories": [{"id": [], "name": "cat"}],
+        "annotations": [{"image_id": 7, "category_id": []}],
+    }
+    file.write_text(json.dumps({**COCO, **odd}))
+    assert open_json(file).row(0)["categories"] == ["cat"]
+
+
+def test_lines_without_end_behind_an_object_do_not_take_long(tmp_path):
+    """A search that tries each of them with each other one would not come back."""
+    file = tmp_path / "a.json"
+    file.write_text("{}" + "\n" * 3_000_000 + "x")
+    with pytest.raises(UserError, match=r"a\.json is no JSON"):
+        open_json(file)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "json"])

@@ -1,6 +1,6 @@
 import json
 from collections import Counter
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import pytest
@@ -38,6 +38,42 @@ def test_orders_differ_by_seed_and_by_name_and_not_by_process():
     assert read("text", 1) == read("text", 1)
     assert read("text", 1) != read("text", 2)
     assert read("text", 1) != read("video", 1)
+
+
+RUNS = np.arange(400) // 10
+
+
+@pytest.mark.parametrize("apart", [1, 4])
+def test_documents_of_a_run_follow_one_another_in_their_order(apart):
+    order = Order("film", len(RUNS), 1, RUNS, apart)
+    for epoch in range(2):
+        read = [order[epoch * len(RUNS) + place] for place in range(len(RUNS))]
+        assert sorted(read) == list(range(len(RUNS)))
+        follows = sum(one + 1 == two for one, two in zip(read, read[apart:], strict=False))
+        assert follows >= 0.9 * len(RUNS) - 2 * apart  # runs are cut where stretches end
+        assert len({RUNS[number] for number in read[:apart]}) == apart
+    first = [[Order("film", len(RUNS), seed, RUNS, 1)[0] for seed in range(9)]]
+    assert len(set(*first)) > 5
+
+
+def test_each_lane_reads_runs_of_its_own(made):
+    source = made.Listed("film", made.texts(1, len(RUNS)))
+    source.runs = RUNS
+    seen = []
+    for number in range(2):
+        mine = iter(mixture(made, {"film": source}, lane=Lane(number, 2)))
+        seen.append([index for _, index in drawn(islice(mine, len(RUNS) // 2))])
+    assert sorted(chain(*seen)) == list(range(len(RUNS)))
+    runs = [{int(RUNS[index]) for index in each} for each in seen]
+    assert len(runs[0] & runs[1]) <= 4
+    again = iter(mixture(made, {"film": source}, lane=Lane(1, 2)))
+    state = None
+    for _ in range(30):
+        next(again)
+        state = again.get_state()
+    other = mixture(made, {"film": source}, lane=Lane(1, 2))
+    other.set_state(state)
+    assert drawn(islice(other, 9)) == drawn(islice(again, 9))
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 12])

@@ -98,6 +98,14 @@ def test_other_content_is_refused(tmp_path: Path, content: Any, message: str):
         read_pickle(written(tmp_path, content))
 
 
+def test_memory_for_more_objects_than_bytes_is_not_set_aside(tmp_path: Path):
+    path = tmp_path / "traj_data.pkl"
+    for program in (b"}p123456789\n.", b"}r\x15\xcd\x5b\x07."):
+        path.write_bytes(program)
+        with pytest.raises(UserError, match=r"refused: it has more objects than bytes"):
+            read_pickle(path)
+
+
 @pytest.mark.parametrize("damage", [b"", b"no pickle", b"\x80\x04\x95"])
 def test_broken_bytes_are_named(tmp_path: Path, damage: bytes):
     path = tmp_path / "traj_data.pkl"

@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.data.splits import split_by_name, split_folders
+from chiasm.errors import UserError
 
 ROOT = Path("/data")
 
@@ -136,3 +139,107 @@ def test_shards_are_told_apart_by_the_word_alone(base, words, between, shards, h
     test = called("test", "eval")
     assert train == called("train", "training")
     assert (held_out, left) == ((validation, test) if validation else (test, []))
+
+
+def test_words_of_splits_in_names_of_pictures_are_no_splits(made, pictures, tmp_path):
+    names = ["toy train.png", "test.png", "valid 3.png", "4.png"]
+    made.files(
+        tmp_path, pictures(*(f"{label}/{name}" for label in ("blue", "red") for name in names))
+    )
+    opened = made.open(tmp_path)
+    assert made.captions(opened) == ["blue"] * 4 + ["red"] * 4
+    assert opened.facts.documents == 16
+    assert opened.facts.column == "label"
+    assert opened.facts.notes == ()
+
+
+@pytest.mark.parametrize("word", ["train", "val", "test"])
+def test_a_label_called_after_a_split_is_a_label(word, made, pictures, tmp_path):
+    made.files(
+        tmp_path, pictures(*(f"{label}/{k}.png" for label in (word, "bus") for k in range(3)))
+    )
+    assert made.captions(made.open(tmp_path)) == sorted(["bus", word] * 3)
+
+
+def test_folders_called_after_splits_are_both_sides(made, pictures, tmp_path):
+    sides = ("train", "validation", "test")
+    names = [f"{side}/{label}/0.png" for side in sides for label in ("cat", "dog")]
+    made.files(tmp_path, pictures(*names))
+    opened = made.open(tmp_path)
+    assert [d.text for d in made.documents(opened.held_out)][::2] == [
+        "caption: cat",
+        "caption: dog",
+    ]
+    assert (opened.facts.rows, opened.facts.documents, opened.facts.held_out) == (4, 8, 4)
+    assert opened.facts.notes == (
+        "held out by name: validation/cat/0.png, validation/dog/0.png",
+        "not read: test/cat/0.png, test/dog/0.png",
+    )
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["data/train-00000-of-00001.parquet", "data/validation-00000-of-00001.parquet"],
+        ["train.jsonl", "dev.jsonl"],
+        ["train/rows.csv", "test/rows.csv"],
+        ["train.txt", "valid.txt"],
+    ],
+)
+def test_files_called_after_splits_are_both_sides(files, made, tmp_path):
+    train = [f"line {k}" for k in range(9)]
+    for file, texts in zip(files, (train, ["line 3", "line 9"]), strict=True):
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+        if file.endswith("parquet"):
+            pa.parquet.write_table(pa.table({"text": texts}), tmp_path / file)
+        else:
+            rows = made.json_lines({"text": text} for text in texts)
+            content = {"txt": "\n".join(texts), "csv": "\n".join(["text", *texts]), "jsonl": rows}
+            (tmp_path / file).write_text(content[file.rpartition(".")[2]])
+    opened = made.open(tmp_path, "text", document_characters=7)
+    assert [d.text.strip() for d in made.documents(opened.held_out)] == ["line 3", "line 9"]
+    assert len(opened.train) == 8
+    assert opened.facts.repeated == 1
+    assert opened.facts.files == tuple(files)
+    assert "1 documents on both sides are not trained on" in opened.facts.line("mine")
+
+
+def test_tables_of_split_folders_count_their_paths_from_themselves(made, pictures, tmp_path):
+    made.files(tmp_path, pictures("train/a.png", "validation/a.png"))
+    for side in ("train", "validation"):
+        made.files(
+            tmp_path / side, {"metadata.jsonl": f'{{"file_name": "a.png", "text": "{side}"}}'}
+        )
+    opened = made.open(tmp_path)
+    assert opened.held_out[0].text == "caption: validation"
+    assert made.contents(opened.held_out) == {(tmp_path / "validation/a.png").read_bytes()}
+
+
+def test_folders_as_of_coco_hold_out_and_want_captions(made, pictures, tmp_path):
+    names = ["images/train2017/1.jpg", "images/train2017/2.jpg", "images/val2017/3.jpg"]
+    made.files(tmp_path, pictures(*names))
+    made.files(
+        tmp_path, {"annotations/captions.json": '{"images": [{"id": 1}], "annotations": [{}]}'}
+    )
+    with pytest.raises(UserError, match=r"no captions were found; write metadata\.jsonl"):
+        made.open(tmp_path)
+    for name in names:
+        made.files(tmp_path, {name.replace("jpg", "txt"): f"a picture of {name[-5]}"})
+    opened = made.open(tmp_path)
+    assert [d.text for d in made.documents(opened.held_out)][:1] == ["caption: a picture of 3"]
+    assert opened.facts.files == tuple(names)
+    with pytest.raises(UserError, match=r"captions\.json is no list of JSON objects"):
+        made.open(tmp_path / "annotations" / "captions.json")
+
+
+def test_a_file_of_another_name_that_is_trained_on_beside_splits_is_told(made, tmp_path):
+    files = {name: f"words of {name}" for name in ("train.txt", "my_valid.txt", "test.txt")}
+    made.files(tmp_path, files)
+    notes = made.open(tmp_path, kind="text").facts.notes
+    assert notes == ("held out by name: test.txt", "trained on whatever it is called: my_valid.txt")
+
+
+def test_a_column_of_splits_is_told_as_unread(made, tmp_path):
+    rows = "".join(f'{{"text": "story {k}", "split": "test"}}\n' for k in range(9))
+    made.files(tmp_path, {"all.jsonl": rows})
+    assert made.open(tmp_path, kind="text").facts.notes == ("the column 'split' is not read",)

@@ -2,7 +2,7 @@ import fsspec
 import pytest
 
 from chiasm.data.reading import LostError
-from chiasm.data.storage import GONE, listed, opened, path_of, read_part, stamp, url_of
+from chiasm.data.storage import GONE, absent, listed, opened, path_of, read_part, stamp, url_of
 from chiasm.errors import UserError
 
 
@@ -63,7 +63,7 @@ def test_patterns_and_folders_elsewhere_are_listed(memory):
 
     assert names("memory://bucket/a-*.tar") == ["a-0.tar", "a-1.tar"]
     assert names("memory://bucket") == ["a-0.tar", "a-1.tar", "b-0.tar"]
-    assert names("memory://bucket/none.tar") == ["none.tar"]  # told when it is opened
+    assert names("memory://bucket/none.tar") == ["none.tar"]  # whether it is there is asked apart
     with pytest.raises(UserError, match=r"^path = 'memory://bucket/c-\*\.tar' has no files"):
         listed("memory://bucket/c-*.tar", "path")
     with pytest.raises(UserError, match=r"nowhere://x/a\.tar cannot be opened \(.*nowhere"):
@@ -87,3 +87,11 @@ def test_a_stamp_changes_with_its_file(made, memory, tmp_path):
     memory.pipe("/b/x.tar", b"newer")
     assert stamp(elsewhere) != before
     assert stamp(str(path_of("memory://b/y.tar"))) == GONE
+
+
+def test_addresses_at_which_there_is_no_file_are_told_apart(memory):
+    for name in ("a/0.tar", "a/2.tar", "b/0.tar"):
+        memory.pipe(f"/bucket/{name}", b"x")
+    names = ("a/0.tar", "a/1.tar", "b/0.tar", "c/0.tar", "a")
+    files = [path_of(f"memory://bucket/{name}") for name in names]
+    assert absent(files) == [files[1], files[3]]  # a folder is listed when it is opened

@@ -4,6 +4,7 @@ import pyarrow.parquet
 import pytest
 
 from chiasm.data.arrow_tables import ArrowTable
+from chiasm.data.line_tables import JsonLines
 from chiasm.data.media import IMAGE
 from chiasm.data.media_folder import MediaFolder
 from chiasm.data.tables import choose_column, open_tables
@@ -306,3 +307,8 @@ def test_columns_are_chosen_or_those_there_are_listed(made, tmp_path):
         choose_column(table, "s.text_column", "tag", ("caption",))
     with pytest.raises(UserError, match=r"not set.*\(text, txt\).*image, caption"):
         choose_column(table, "s.text_column", "", ("text", "txt"))
+    many = JsonLines(
+        made.files(tmp_path, {"b.jsonl": made.json_lines([{"x" * 9000: 1}])}) / "b.jsonl"
+    )
+    with pytest.raises(UserError, match=r"there are: x{1000}\.\.\.$"):
+        choose_column(many, "s.text_column", "tag")

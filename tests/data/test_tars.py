@@ -3,6 +3,8 @@ import tarfile
 import time
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -236,3 +238,73 @@ def test_names_tell_rows_apart(made, tmp_path):
         table = Tar(made.tar(tmp_path / shard, [("a/1.txt", "x"), ("1.txt", "x"), ("2.txt", "x")]))
         names |= {table.name(number) for number in range(3)}
     assert len(names) == 6
+
+
+def test_shards_with_mixed_pictures_give_every_pair(made, tmp_path):
+    for shard in range(2):
+        members = [
+            (f"{k:03}.{'jpg' if k % 2 else 'png'}", made.picture_file(10 * shard + k))
+            for k in range(6)
+        ]
+        members += [(f"{k:03}.txt", f"{shard} {k}") for k in range(6)]
+        made.tar(tmp_path / f"{shard}.tar", members)
+    opened = made.open(tmp_path)
+    assert made.captions(opened) == sorted(f"{shard} {k}" for shard in range(2) for k in range(6))
+    assert len(made.contents(opened.train) | made.contents(opened.held_out)) == 12
+    assert made.captions(made.open(tmp_path / "1.tar")) == [f"1 {k}" for k in range(6)]
+
+
+def test_the_layout_of_img2dataset_is_read_from_its_shards(made, tmp_path):
+    members = []
+    for k in range(4):
+        members.append((f"{k:09}.jpg", made.picture_file(k)))
+        members += [
+            (f"{k:09}.txt", f"alt {k}"),
+            (f"{k:09}.json", f'{{"caption": "alt {k}", "n": {k}}}'),
+        ]
+    members.append(("000000009.jpg", made.picture_file(9)))
+    made.tar(tmp_path / "00000.tar", members)
+    table = pa.table(
+        {"url": ["u"] * 5, "caption": ["x"] * 5, "key": ["k"] * 5, "path": ["0.jpg"] * 5}
+    )
+    pa.parquet.write_table(table, tmp_path / "00000.parquet")
+    made.files(tmp_path, {"00000_stats.json": '{"count": 4}'})
+    opened = made.open(tmp_path)
+    assert made.captions(opened) == [f"alt {k}" for k in range(4)]
+    assert opened.facts.files == ("00000.tar",)
+    assert opened.facts.skipped == {"no caption": 1}
+    assert opened.facts.notes == ("left: 00000.parquet, 00000_stats.json",)
+    assert made.captions(made.open(tmp_path, text_column="txt", group_column="n")) == [
+        f"alt {k}" for k in range(4)
+    ]
+
+
+def test_shards_of_any_length_are_read_by_lists_patterns_and_addresses(made, tmp_path):
+    made.shards(tmp_path / "in", 3, 1, 6)
+    captions = sorted(map(str, range(10)))
+    for path in ("in/{000..002}.tar", "in/*.tar", "in/{000,001,002}.tar", "in"):
+        opened = made.open(tmp_path / path)
+        assert made.captions(opened) == captions
+        assert opened.facts.files == ("000.tar", "001.tar", "002.tar")
+    memory = fsspec.filesystem("memory")
+    for file in (tmp_path / "in").iterdir():
+        memory.pipe(f"/shards/{file.name}", file.read_bytes())
+    elsewhere = made.open("memory://shards/{000..002}.tar")
+    assert made.captions(elsewhere) == captions
+    assert elsewhere.facts.fingerprint == opened.facts.fingerprint
+    memory.store.clear()
+
+
+def test_by_name_no_content_is_read_and_every_sample_has_its_side(made, tmp_path):
+    made.shards(tmp_path, 30, 30)
+    by_name = made.open(tmp_path, known_by="name", held_out_fraction=0.3)
+    assert made.captions(by_name) == sorted(map(str, range(60)))
+    assert 6 <= len(by_name.held_out) / 2 <= 30
+    again = made.open(tmp_path, known_by="name", held_out_fraction=0.3)
+    assert again.facts == by_name.facts
+    by_content = made.open(tmp_path, held_out_fraction=0.3)
+    assert by_content.facts.fingerprint != by_name.facts.fingerprint
+    made.tar(tmp_path / "001.tar", [("7.png", b"broken"), ("7.txt", "x"), ("8.txt", "no picture")])
+    broken = made.open(tmp_path, known_by="name")
+    assert broken.facts.fingerprint != by_name.facts.fingerprint
+    assert (broken.facts.rows, broken.facts.skipped) == (32, {})  # it is told when it is met

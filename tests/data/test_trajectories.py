@@ -114,6 +114,7 @@ def test_wrong_poses_name_file_and_remedy(tmp_path: Path, text: str, message: st
     ("row", "message"),
     [
         ("{", "line 2, is not JSON"),
+        ("[" * 100_000, "line 2, is not JSON"),
         ({"image": "1.jpg", "position": [0, 0, 0]}, "line 2: 'quat_xyzw'; a line must hold image"),
         ({"image": "1.jpg", "position": 3, "quat_xyzw": TURNED}, "line 2: .*must hold image"),
         ({"image": "1.jpg", "position": [0, 0], "quat_xyzw": [0, 0, 0, 1]}, "straight up or down"),
@@ -228,3 +229,16 @@ def test_a_broken_picture_is_left_to_the_stream(tmp_path: Path):
     folder = content(frames(tmp_path / "a", 3))
     (folder / "1.jpg").write_bytes(b"no picture")
     read(folder).refuse_mixed_sizes()
+
+
+def test_names_of_frames_may_be_paths_and_not_too_long(tmp_path: Path):
+    elsewhere = frames(tmp_path / "elsewhere", 3)
+    rows = [{"position": [n, 0, 1.6], "quat_xyzw": TURNED} for n in range(3)]
+    named = [{"image": str(elsewhere / f"{n}.jpg"), **row} for n, row in enumerate(rows)]
+    (tmp_path / "a").mkdir()
+    trajectory = read(lines(tmp_path / "a", *named))
+    part = trajectory.part(1, 3)
+    assert [file.resolve() for file in part.files] == trajectory.files[1:]
+    long = read(lines(tmp_path / "a", *({"image": "x" * 300, **row} for row in rows)))
+    with pytest.raises(UserError, match=r"frame 0 of 3, x{100}, is missing"):
+        long.files  # noqa: B018

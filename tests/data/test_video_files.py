@@ -49,6 +49,8 @@ def test_videos_without_captions_are_told_how_to_have_some(folder, made):
 def test_mistakes_in_settings_are_told(folder, made):
     with pytest.raises(UserError, match=r"task = 'film' is no task of kind 'video'"):
         made.open(folder, "video", task="film")
+    with pytest.raises(UserError, match=r"frame_stride = 2 leaves the time between frames"):
+        made.open(folder, "video", sound=True, frame_stride=2)
     with pytest.raises(UserError, match=r"video_column = 'clip' is no column"):
         made.open(folder, "video", video_column="clip")
     with pytest.raises(UserError, match=r"holds nothing that can be read; .*or videos"):

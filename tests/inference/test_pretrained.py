@@ -190,6 +190,10 @@ def test_names_that_are_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         Pretrained.load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="does not exist"):
         Pretrained.load("nowhere")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)  # a name that looks as one of the hub, in a folder that there is
+    with pytest.raises(UserError, match=r"^runs/none does not exist; give a run"):
+        Pretrained.load("runs/none")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"'nobody/no-model' is no folder.*connect"):
         Pretrained.load("nobody/no-model")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from nursery import Forked
 
 from chiasm.errors import UserError
 from chiasm.loop.checkpoint import Checkpoints
@@ -126,8 +127,9 @@ checkpoints.save(2, {"model": {"weight": torch.ones(100_000)}}, {"step": 2})
 @pytest.mark.slow
 def test_a_disk_that_refuses_leaves_earlier_checkpoints(tmp_path: Path) -> None:
     """The kernel itself refuses to write beyond a limit, as it does on a full disk."""
-    run = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True)
-    message = run.stderr.splitlines()[-1]
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    with Forked(command, stderr=subprocess.PIPE, text=True) as run:
+        message = run.communicate()[1].splitlines()[-1]
     assert message.startswith("chiasm.errors.UserError: the checkpoint of step 2 cannot be written")
     assert "intact up to step 1" in message
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000001"]

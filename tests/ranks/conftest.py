@@ -1,13 +1,9 @@
 """Starts ranks: processes of this machine that find each other as those of torchrun do."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # where the forked ones find it too
-
 from nursery import Forked, start
 
 Start = Callable[..., list[Forked]]

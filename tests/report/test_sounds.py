@@ -72,4 +72,6 @@ def test_a_picture_shows_when_and_how_high_a_sound_is() -> None:
 def test_silence_and_sounds_of_any_length_have_a_picture(samples: int) -> None:
     drawn = picture(Waveform(np.zeros(samples), 8000))
     assert drawn.dtype == np.uint8
+    line = darkness(drawn)[:WAVEFORM_ROWS]
+    assert np.all((line > line.min()).sum(axis=0) == 1)
     assert len(np.unique(drawn[WAVEFORM_ROWS:].reshape(-1, 3), axis=0)) == 1

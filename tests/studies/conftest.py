@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.studies.cell import run_cell
 from chiasm.studies.launcher import Job
+from chiasm.studies.planned import plan
+from chiasm.studies.runner import run_study
+from chiasm.studies.settings import StudySettings, load_study
 
 STUDY = """
 name = "tiny-study"
@@ -103,20 +107,44 @@ def here() -> HereLauncher:
     return HereLauncher()
 
 
-@pytest.fixture
-def study_path(
-    tiny_data: Path, tiny_recipe: Callable[..., Path], tmp_path: Path
-) -> Callable[..., Path]:
-    """Writes the study, with more lines at its head and texts replaced, and gives its path."""
+@pytest.fixture(scope="session")
+def write_study(tiny_data: Path, tiny_recipe: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes the study into a folder, with more lines at its head and texts replaced."""
 
-    def write(more: str = "", **replaced: str) -> Path:
-        tiny_recipe(tmp_path / "recipe.toml")
+    def write(folder: Path, more: str = "", **replaced: str) -> Path:
+        tiny_recipe(folder / "recipe.toml")
         text = STUDY.format(folder=tiny_data, more=more)
         for old, new in replaced.items():
             assert old in text
             text = text.replace(old, new)
-        path = tmp_path / "study.toml"
+        path = folder / "study.toml"
         path.write_text(text)
         return path
 
     return write
+
+
+@pytest.fixture
+def study_path(write_study: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Writes it for one test."""
+    return partial(write_study, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_study(
+    write_study: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[StudySettings, Path]:
+    """The study with budgets, whose four cells ran, and their folder, which nobody changes."""
+    folder = tmp_path_factory.mktemp("study")
+    path = write_study(
+        folder,
+        **{
+            'name = "texts alone"': 'name = "texts alone"\nbudget_flops = 1e8',
+            'name = "with pictures"': 'name = "with pictures"\nbudget_flops = 1e8',
+            'name = "texts, in domain"': 'name = "loss_text"',
+            'metric = "texts, in domain"': 'metric = "loss_text"',
+        },
+    )
+    study = load_study(path)
+    run_study(plan(study, folder / "out", measure_time=False), HereLauncher())
+    return study, folder / "out"

@@ -42,9 +42,9 @@ def study(tiny_recipe: Callable[..., Path], tmp_path: Path) -> StudySettings:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stand-ins do not mind being asked often."""
-    monkeypatch.setattr(cluster, "QUEUE_SECONDS", 0.0)
-    monkeypatch.setattr(cluster, "FILES_SECONDS", 0.0)
+    """The stand-ins do not mind being asked often; but every question takes a core's time."""
+    monkeypatch.setattr(cluster, "QUEUE_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "FILES_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def end(launcher: SlurmLauncher) -> list[tuple[Job, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_a_pre_empted_study_gives_what_it_gives_locally(
     study: StudySettings, tmp_path: Path, slurm: Any
 ) -> None:
@@ -133,10 +134,11 @@ def test_the_next_runner_takes_over_what_is_there(
 def test_a_lost_job_is_told_and_a_silent_queue_loses_none(
     job: Job, launcher: SlurmLauncher, slurm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("QUEUE_SECONDS", "FILES_SECONDS", "LOST_SECONDS"):
+        monkeypatch.setattr(cluster, name, 0.0)
     (slurm.folder / "hold").touch()
     launcher.start(job)
     (slurm.folder / "deaf").touch()
-    monkeypatch.setattr(cluster, "LOST_SECONDS", 0.0)
     assert [launcher.ended() for _ in range(3)] == [[], [], []]
     (slurm.folder / "deaf").unlink()
     assert launcher.ended() == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -20,20 +21,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def finished(study_path, tmp_path, here):
-    """A study whose four cells ran, as (study, folder)."""
-    path = study_path(
-        **{
-            'name = "texts alone"': 'name = "texts alone"\nbudget_flops = 1e8',
-            'name = "with pictures"': 'name = "with pictures"\nbudget_flops = 1e8',
-            'name = "texts, in domain"': 'name = "loss_text"',
-            'metric = "texts, in domain"': 'metric = "loss_text"',
-        }
-    )
-    study, out = load_study(path), tmp_path / "out"
-    planned = plan(study, out, measure_time=False)
-    run_study(planned, here)
-    return study, out
+def finished(finished_study, tmp_path):
+    """A study whose four cells ran, and a copy of its folder."""
+    study, out = finished_study
+    return study, shutil.copytree(out, tmp_path / "out")
 
 
 def test_everything_that_was_found_is_written(finished):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nursery import Forked
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
@@ -24,7 +25,7 @@ from chiasm.studies.runner import StudyProgress, run_study
 from chiasm.studies.settings import load_study
 from chiasm.studies.shared import only_process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 
 LONG = {'name = "with pictures"': "name = \"with pictures\"\nset = { 'training.steps' = 100000 }"}
 """The second cell is still running when the first is finished."""
@@ -36,7 +37,7 @@ UNEQUAL = {'equal = "tokens"': "", "seeds = [0, 1]": "seeds = [0]"}
 def running(study: Path, out: Path, *options: str) -> Iterator[subprocess.Popen]:
     """chiasm study run in a process of its own, which does not outlive the test."""
     command = [sys.executable, "-m", "chiasm", "study", "run", str(study), "--out", str(out)]
-    with subprocess.Popen(
+    with Forked(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from nursery import Forked
 
 from chiasm.recipe import load_recipe
 from chiasm.studies import slot
@@ -32,11 +33,11 @@ def launcher() -> Iterator[LocalLauncher]:
 
 
 @pytest.fixture
-def processes(monkeypatch) -> list[subprocess.Popen]:
+def processes(monkeypatch) -> list[Forked]:
     """Those that slots begin."""
-    begun: list[subprocess.Popen] = []
+    begun: list[Forked] = []
 
-    class Counted(subprocess.Popen):
+    class Counted(Forked):
         def __init__(self, *args, **more) -> None:
             super().__init__(*args, **more)
             begun.append(self)

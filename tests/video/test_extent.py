@@ -59,6 +59,20 @@ def test_a_file_with_a_varying_rate_is_whole(films, tmp_path: Path) -> None:
         assert [tick * extent.time_base * 1000 for tick in extent.ticks_F.tolist()] == stamps
 
 
+def test_frames_that_are_hours_apart_are_refused(films, tmp_path: Path) -> None:
+    """As of a damaged stamp, after which years of clips would follow."""
+    file = films.write(tmp_path / "a.mkv", 3, stamps=[0, 40, 4_000_000])
+    with pytest.raises(VideoError, match="time stamps hours apart"):
+        read_extent(file)
+
+
+def test_key_frames_are_those_with_which_decoding_may_begin(films, tmp_path: Path) -> None:
+    for name in ("plain.mp4", "plain.mkv", "plain.ts", "plain.webm"):
+        extent = read_extent(films.write(tmp_path / name, 60, **FILES[name]))
+        times = [round(30 * tick * extent.time_base) for tick in extent.key_ticks_K.tolist()]
+        assert times == [0, 15, 30, 45], name
+
+
 def test_sound_that_goes_on_does_not_make_a_video_cut_off(films, tmp_path: Path) -> None:
     file = films.write(tmp_path / "a.mkv", 2, rate=1, sound=True)
     assert read_extent(file).last == 1

@@ -116,6 +116,13 @@ def test_channels_are_mixed_or_copied(sounds, chirp) -> None:
     assert np.allclose(decoded(six, RATE, 2)[1], chirp, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", range(2, 8))
+def test_a_mean_of_channels_is_the_same_wherever_they_lie_in_memory(channels: int) -> None:
+    x_CT = np.random.default_rng(channels).standard_normal((channels, 999), dtype=np.float32)
+    for given in (x_CT, np.ascontiguousarray(x_CT.T).T):
+        assert np.array_equal(decoded(Waveform(given, 8000), 8000)[0], given.mean(0))
+
+
 def test_floats_beyond_one_stay_and_those_of_no_number_are_refused(sounds) -> None:
     loud = np.array([-1.5, 1.5, 0.25], np.float32)
     assert decoded(sounds.written(loud, 8000, subtype="FLOAT"), 8000).tolist() == [loud.tolist()]
@@ -159,6 +166,14 @@ def test_a_file_that_is_cut_off_is_refused(name: str, files, capfd) -> None:
     content = files[name]
     with pytest.raises(UserError, match=r"is cut off|cannot be decoded"):
         decoded(content[: len(content) // 2], RATE)
+
+
+def test_a_header_that_promises_more_than_bytes_can_hold_is_damaged(files) -> None:
+    """The count of a FLAC's samples has 36 bits, from the second half of its 22nd byte on."""
+    content = files["flac"]
+    promised = content[:21] + bytes([content[21] | 0x0F]) + b"\xff" * 3 + content[25:]
+    with pytest.raises(UserError, match=r"is cut off: \d+ bytes hold no 68719476\d+ samples"):
+        measured(promised)
 
 
 def test_a_wav_from_a_pipe_has_no_size_and_is_whole(files, chirp) -> None:

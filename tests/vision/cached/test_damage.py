@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nursery import Forked
 from PIL import Image as PillowImage
 
 from chiasm.assembly import check_feasible
@@ -33,7 +34,7 @@ COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 def encoding(recipe_path: Path, folder: Path) -> Iterator[subprocess.Popen]:
     """A process that encodes, and does not outlive the test."""
     options = ["--out", str(folder), "--shard-pictures", "1"]
-    with subprocess.Popen(
+    with Forked(
         [*COMMAND, str(recipe_path), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         try:

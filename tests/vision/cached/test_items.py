@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nursery import Forked
 from typer.testing import CliRunner
 
 from chiasm.assembly import (
@@ -242,7 +243,7 @@ def test_killed_encoding_goes_on_to_the_same_bytes(
 ) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     options = [str(recipe_path), "--out", str(killed), "--shard-pictures", "1"]
-    with subprocess.Popen([*COMMAND, *options], stderr=subprocess.DEVNULL) as process:
+    with Forked([*COMMAND, *options], stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and len(list(killed.glob("image/*.safetensors"))) < 3:
             time.sleep(0.001)
         process.kill()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from nursery import Forked
 
 from chiasm.vision.cached.store import Store
 
@@ -67,7 +68,7 @@ for number in range(int(sys.argv[2]), int(sys.argv[3])):
 def test_two_processes_fill_at_once(store: Open, tmp_path: Path, told: list[str]) -> None:
     path = tmp_path / "kept" / "own.latents"
     running = [
-        subprocess.Popen(
+        Forked(
             [sys.executable, "-c", FILL, str(path), *stretch],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

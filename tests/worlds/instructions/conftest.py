@@ -9,12 +9,14 @@ from chiasm.worlds.instructions.rendered import InstructedWalks, render_instruct
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.settings import WorldSettings
 
+INSTRUCTIONS = InstructionSettings(walks_per_map=12)
+
 
 @pytest.fixture(scope="session")
 def train_walks(settings: WorldSettings, cache: Path) -> InstructedWalks:
-    return render_instructions(settings, InstructionSettings(), Split.TRAIN, cache)
+    return render_instructions(settings, INSTRUCTIONS, Split.TRAIN, cache)
 
 
 @pytest.fixture(scope="session")
 def held_out_walks(settings: WorldSettings, cache: Path) -> InstructedWalks:
-    return render_instructions(settings, InstructionSettings(), Split.HELD_OUT, cache)
+    return render_instructions(settings, INSTRUCTIONS, Split.HELD_OUT, cache)

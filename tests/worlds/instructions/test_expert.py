@@ -1,4 +1,6 @@
 import math
+from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -15,20 +17,30 @@ pytestmark = pytest.mark.slow
 MOST_STEPS = 8
 
 
-def walks(seed: int):
+def walks_of(seed: int) -> list[tuple[Ground, Goal, list[Pose]]]:
     """Every goal that the expert reaches from two places of a map."""
     ground = Ground(generate_map(0, seed))
     rng = np.random.default_rng(seed)
-    for start in (ground.draw_pose(rng), ground.draw_pose(rng)):
-        for goal in possible_goals(ground.map, start):
-            walk = plan(ground, goal, start, MOST_STEPS)
-            if walk:
-                yield ground, goal, walk
+    found = [
+        (ground, goal, plan(ground, goal, start, MOST_STEPS))
+        for start in (ground.draw_pose(rng), ground.draw_pose(rng))
+        for goal in possible_goals(ground.map, start)
+    ]
+    return [(ground, goal, walk) for ground, goal, walk in found if walk]
+
+
+Walks = Callable[[int], list[tuple[Ground, Goal, list[Pose]]]]
+
+
+@pytest.fixture(scope="module")
+def walks() -> Walks:
+    """The same of a seed, planned once."""
+    return cache(walks_of)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_expert_reaches_its_goal_in_free_steps_of_numeric_walks(seed: int):
-    found = list(walks(seed))
+def test_the_expert_reaches_its_goal_in_free_steps_of_numeric_walks(walks: Walks, seed: int):
+    found = walks(seed)
     assert len(found) > 10
     for ground, goal, walk in found:
         assert reached(ground.map, goal, walk[0], walk[-1])
@@ -41,7 +53,7 @@ def test_the_expert_reaches_its_goal_in_free_steps_of_numeric_walks(seed: int):
             assert ground.is_free_path(before, after)
 
 
-def test_a_door_is_gone_through():
+def test_a_door_is_gone_through(walks: Walks):
     passed = 0
     for seed in range(8):
         for ground, goal, walk in walks(seed):
@@ -75,7 +87,7 @@ def test_what_takes_too_many_steps_is_no_walk():
     assert plan(ground, far, start, 40) is not None
 
 
-def test_a_random_walker_mostly_fails():
+def test_a_random_walker_mostly_fails(walks: Walks):
     rng = np.random.default_rng(0)
     won = [
         reached(ground.map, goal, walk[0], wander(ground, walk[0], len(walk) - 1, rng)[-1])

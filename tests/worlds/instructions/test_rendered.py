@@ -12,15 +12,17 @@ from chiasm.worlds.settings import WorldSettings
 
 
 @pytest.mark.slow
-def test_frames_do_not_depend_on_processes(
-    train_walks: InstructedWalks, settings: WorldSettings, tmp_path: Path
-):
-    again = render_instructions(
-        settings, InstructionSettings(), Split.TRAIN, tmp_path, num_processes=1
+def test_frames_do_not_depend_on_processes(tmp_path: Path):
+    world = WorldSettings(train_maps=9)  # more than one archive
+    few = InstructionSettings(walks_per_map=2)
+    one, two = (
+        render_instructions(world, few, Split.TRAIN, tmp_path / str(number), num_processes=number)
+        for number in (1, 2)
     )
-    np.testing.assert_array_equal(again.frames, train_walks.frames)
-    assert again.views == train_walks.views
-    assert again.walks == train_walks.walks
+    assert len(one) == 18
+    np.testing.assert_array_equal(one.frames, two.frames)
+    assert one.views == two.views
+    assert one.walks == two.walks
 
 
 @pytest.mark.slow
@@ -30,7 +32,7 @@ def test_the_cache_is_opened_again_and_follows_the_settings(
     calls: list[tuple[int, int]] = []
     again = render_instructions(
         settings.model_copy(update={"views_per_map": 3, "held_out_maps": 9}),
-        InstructionSettings(),
+        train_walks.settings,
         Split.TRAIN,
         cache,
         progress=lambda *call: calls.append(call),

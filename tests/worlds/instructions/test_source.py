@@ -118,7 +118,8 @@ def test_kinds_of_goals_are_balanced(train_walks: InstructedWalks):
 
 def test_lengths_are_as_set():
     for steps in ((1, 5), (4, 6)):
-        walks = draw_walks(generate_map(0, 1), InstructionSettings(steps=steps), 0)
+        settings = InstructionSettings(steps=steps, walks_per_map=10)  # one of each kind
+        walks = draw_walks(generate_map(0, 1), settings, 0)
         assert all(steps[0] <= len(walk.poses) - 1 <= steps[1] for walk in walks)
 
 

@@ -39,7 +39,7 @@ def sbatch(*words: str) -> int:
     shutil.copy(script, job / "job.sh")
     (job / "environment.json").write_text(json.dumps(dict(os.environ)))
     subprocess.Popen(
-        [sys.executable, __file__, "control", str(number)],
+        [sys.executable, "-S", __file__, "control", str(number)],
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -94,13 +94,15 @@ def control(number: str) -> int:
 
 
 def srun(*words: str) -> int:
+    from nursery import Forked  # the other commands are asked often, and begin without it
+
     command = list(words[next(n for n, word in enumerate(words) if not word.startswith("-")) :])
     per_node = int(os.environ["SLURM_NTASKS_PER_NODE"])
     tasks = JOBS / os.environ["SLURM_JOB_ID"] / "tasks"
     started = []
     for rank in range(int(os.environ["SLURM_NTASKS"])):
         own = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank % per_node)}
-        task = subprocess.Popen(command, env=os.environ | own, start_new_session=True)
+        task = Forked(command, env=os.environ | own, start_new_session=True)
         (tasks / str(task.pid)).touch()
         started.append(task)
     statuses = [task.wait() for task in started]
