@@ -79,11 +79,11 @@ class PictureToSound(Measure[CrossingSettings]):
         items, made, wrong = _crossed(run, source, Image, Sound)
         truth = TrueSounds(run, [each.item for each in items])
         made_NAT, wrong_NAT = truth.read(made), truth.read(wrong)
-        training = crossings(train, Image, Sound, MEAN_SOUNDS, ReadingLog())
-        beside = {
-            SHUFFLED_PICTURES: truth.distance(wrong_NAT),
-            MEAN: truth.mean_distance([each.item for each in training]),
-        }
+        log = ReadingLog(run.pretrained.tokenizers)
+        training = crossings(train, Image, Sound, MEAN_SOUNDS, log)
+        beside = {SHUFFLED_PICTURES: truth.distance(wrong_NAT)}
+        if training:
+            beside[MEAN] = truth.mean_distance([each.item for each in training])
         clusters = np.array([each.cluster for each in items])
         measure = run.measurement(self.section, "dB", "lower", clusters)
         title = f"{DISTANCE} of the sound made from a picture{of}"
