@@ -17,7 +17,7 @@ from chiasm.documents import Image
 from chiasm.flow import velocity
 from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import Passage, prompt_passage
+from chiasm.inference.passage import Passage, PlacedItem, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.solvers import Velocity, denoise, time_grid
@@ -61,20 +61,20 @@ class PlainRollouts:
     def _document(self, context: Context, script: Sequence[str], seed: int) -> np.ndarray:
         text, tokenizers = self._pretrained.text_tokenizer, self._pretrained.tokenizers
         device, shape, marks = self._pretrained.device, tokenizers.streams[IMAGE], text.marks[IMAGE]
-        passage = prompt_passage(context.spans, text, tokenizers.streams)
+        passage = prompt_passage(context.spans, text, tokenizers)
         z_LC = tokenizers.encode_spans(
             [span for span in context.spans if isinstance(span, Image)], device
         )[IMAGE]
-        times = time_grid(self._sampling.steps, self._pretrained.shift(IMAGE))
+        times = time_grid(self._sampling.steps, self._pretrained.shift(shape))
         views = []
         for number, action in enumerate(script):
             ids = [*passage.ids, *text.encode(action), marks.begin]
-            items = (*passage.items, (IMAGE, len(ids)))
+            items = (*passage.items, PlacedItem(IMAGE, len(ids), shape.grid))
             passage = Passage([*ids, *[marks.fill] * shape.num_tokens], items)
             noise_PC = item_noise(seed, number, shape).to(device)
             predict = self._velocity(passage, z_LC, shape.num_tokens)
             z_PC = denoise(predict, noise_PC, times, self._sampling.solver)
-            views += [view.pixels() for view in tokenizers.decode(IMAGE, z_PC[None])]
+            views += [view.pixels() for view in tokenizers.decode(shape, z_PC[None])]
             z_LC = torch.cat([z_LC, z_PC])
             passage = Passage([*passage.ids, marks.end], passage.items)
         return np.stack(views)
