@@ -43,7 +43,7 @@ def leaning(
         told = [
             f"{geometric_mean(runs.sizes[own == size]):.3g} (a = {a:.3f})"
             for size in range(own.max() + 1)
-            for a in [_exponent(runs.only(own != size), modality, cost, estimate)]
+            for a in [_exponent(runs.only(own != size), modality, method, cost)]
             if a is not None and excludes(interval, a)
         ]
         if told:
@@ -85,12 +85,12 @@ def same_sizes(sizes: Array) -> Array:
     return numbers
 
 
-def _exponent(rest: Runs, modality: str, cost: Cost, of_all: Frontier) -> float | None:
-    """Returns a of an estimate's method on fewer runs; None where it refuses them."""
+def _exponent(rest: Runs, modality: str, method: str, cost: Cost) -> float | None:
+    """Returns a of a method on fewer runs; None where it refuses them."""
     nobody = np.zeros((0, len(rest.sizes)))
     try:
-        if of_all.method in FITS:
-            found = approach3(rest, modality, of_all.method, cost, nobody, of_all.law)
+        if method in FITS:
+            found = approach3(rest, modality, method, cost, nobody)
         else:
             found = approach2(rest, modality, parabolas_of(rest, modality), nobody)
     except Refused:
