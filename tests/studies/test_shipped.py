@@ -10,13 +10,15 @@ from chiasm.studies.settings import load_study
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 BASE = FOLDER / "embedded-world.toml"
-STUDIES = sorted(set(FOLDER.glob("*.toml")) - {BASE})
+SOUNDING = FOLDER / "sounding-world.toml"
+STUDIES = sorted(set(FOLDER.glob("*.toml")) - {BASE, SOUNDING})
 
 COMPARE_TOKENIZERS = {"tokenizers", "encoder-layers", "targets", "progressive-stack"}
 
 
-def test_the_base_recipe_is_valid():
+def test_the_base_recipes_are_valid():
     assert set(load_recipe(BASE).stream.sources) >= {"text", "image_text", "video", "vqa"}
+    assert set(load_recipe(SOUNDING).stream.sources) == {"text", "image_text", "sound_text"}
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -24,7 +26,7 @@ def test_shipped_studies_are_valid(path):
     study = load_study(path)
     cells = expand(study)
     assert study.name == path.stem
-    assert study.recipe == BASE
+    assert study.recipe in (BASE, SOUNDING)
     assert len({cell.key for cell in cells}) == len(cells)
     # Cells share their tokenizers, unless these are what is compared.
     tokenizers = {(str(cell.recipe.streams), str(cell.recipe.vision_training)) for cell in cells}
