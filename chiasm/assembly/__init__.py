@@ -2,6 +2,7 @@
 
 memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
+stretches.py sound of films, as long as a frame is shown
 walks.py    shape of documents with actions, and whether rows hold them
 rehearsal.py parts that only sampling runs, tried before the first step
 training_items.py items of a stream as often as the training meets them

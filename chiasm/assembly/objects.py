@@ -14,6 +14,7 @@ import torch
 from chiasm.assembly.inputs import Inputs
 from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.rehearsal import rehearse
+from chiasm.assembly.stretches import refuse_other_stretches
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_misfit_walks, walk_documents
 from chiasm.batch.items import ItemReader
@@ -204,6 +205,7 @@ def check_feasible(
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
     refuse_short_rows(recipe.stream.sequence_length, tokenizers.streams)
     refuse_large_model(recipe, tokenizers.streams, ranks)
+    refuse_other_stretches(recipe, tokenizers)
     _reader(recipe, tokenizers, {})
 
 

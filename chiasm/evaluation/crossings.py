@@ -23,6 +23,7 @@ from chiasm.evaluation.pictures import LIKENESS, Truth, psnr
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
 from chiasm.evaluation.strangers import NOBODY, strangers
+from chiasm.sound.settings import SOUND
 
 if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
@@ -72,6 +73,8 @@ class PictureToSound(Measure[CrossingSettings]):
     def measure(self, run: Run[CrossingSettings]) -> Findings:
         """Returns the findings on each source that asks for a sound after a picture."""
         sources = _sources(run, Image, Sound)
+        if not sources:
+            return _nothing(run, self.section)
         return self.by_source(sources, lambda name, each, of: self._of(run, name, each, of))
 
     def _of(self, run: Run[CrossingSettings], name: str, source: Source, of: str) -> Findings:
@@ -155,6 +158,8 @@ class SoundToPicture(Measure[CrossingSettings]):
     def measure(self, run: Run[CrossingSettings]) -> Findings:
         """Returns the findings on each source that asks for a picture after a sound."""
         sources = _sources(run, Sound, Image) if run.pretrained.draws else {}
+        if not sources:
+            return _nothing(run, self.section)
         return self.by_source(sources, lambda _, each, of: self._of(run, each, of))
 
     def _of(self, run: Run[CrossingSettings], source: Source, of: str) -> Findings:
@@ -223,6 +228,17 @@ def _sources(
         for name, source in run.material.held_out.items()
         if crossings(source, given, asked, _LOOKED_AT, ReadingLog())
     }
+
+
+def _nothing(run: Run[CrossingSettings], section: str) -> Findings:
+    """Returns why a model of sounds is not measured; nothing of one without."""
+    if SOUND not in run.pretrained.tokenizers:
+        return Findings()
+    why = (
+        "no source asks for one of picture and sound after the other; one that does is "
+        "stream.sources.NAME.kind = 'world' with task = 'image_sound'"
+    )
+    return Findings(skipped={section: why})
 
 
 def _crossed(

@@ -26,6 +26,15 @@ def run(hearing_model, sounding, settings) -> Run:
     return Run(hearing_model, sounding, settings)
 
 
+def test_a_model_of_sounds_without_such_documents_is_told(run):
+    pictures = replace(run.material, held_out={}, train={})
+    alone = Run(run.pretrained, pictures, run.settings)
+    for measure in (PictureToSound(), SoundToPicture()):
+        found = measure.measure(alone)
+        assert not found.rows
+        assert "task = 'image_sound'" in found.skipped[measure.section]
+
+
 def test_documents_are_those_of_one_direction(rooms):
     source = rooms(held_out=True)
     for given, asked in ((Image, Sound), (Sound, Image)):
