@@ -276,7 +276,7 @@ class _Reader:
         if _TASK not in table.column_names:
             return ""
         numbers_T = numbers_at(table, _TASK, rows)
-        numbers = dict.fromkeys(numbers_T[np.isfinite(numbers_T)].astype(int).tolist())
+        numbers = dict.fromkeys(numbers_T[np.isfinite(numbers_T)].tolist())  # 1.0 finds task 1
         return "; ".join(filter(None, (self._layout.tasks.get(number, "") for number in numbers)))
 
 

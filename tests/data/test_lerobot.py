@@ -308,6 +308,17 @@ def test_tasks_are_texts_and_their_numbers_may_be_fractions(version: str, tmp_pa
     assert texts == {"video: 1.5", "video: 2.0" if version == "v3.0" else "video: put it down"}
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_number_of_no_task_is_a_walk_without_words(tmp_path: Path) -> None:
+    """As of a damaged cell, beyond what integers hold."""
+
+    def damaged(number: int, columns: dict[str, Any]) -> None:
+        columns["task_index"] = np.full(len(columns["task_index"]), 1e300)
+
+    first = sides(opened(make(tmp_path / "set", Made(change=damaged)), task="video"))
+    assert {own[0].text for own in first if len(own)} == {"video:"}
+
+
 def test_a_table_of_tasks_without_texts_is_no_error(tmp_path: Path) -> None:
     root = make(tmp_path / "set", Made())
     pq.write_table(pa.table({"task_index": [0, 1]}), root / "meta/tasks.parquet")
