@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from chiasm.data.video_files import VideoSettings
 from chiasm.errors import settings_of
 from chiasm.recipe import Recipe
-from chiasm.sound.settings import SOUND, SoundShape
+from chiasm.sound.settings import SOUND, shape_of_sounds
 from chiasm.tokenizers.tokenizer import Tokenizer
 
 _DIFFERENCE = 1e-3
@@ -30,10 +30,10 @@ def _refuse(source: VideoSettings, tokenizer: Tokenizer | None) -> None:
     if tokenizer is None:
         why, remedy = "asks for a stream of sounds", "add a table [streams.sound] (docs/sound.md)"
         raise source.error("sound", f"{why}, which the recipe lacks", remedy)
-    shape = getattr(tokenizer.encoder, "sound_shape", None)
-    if not isinstance(shape, SoundShape):
+    shape = shape_of_sounds(tokenizer.encoder)
+    if shape is None:
         return  # a tokenizer of the user's own says itself what it takes
-    shown, lasts = 1 / float(source.frames_per_second), shape.num_samples / shape.rate
+    shown, lasts = 1 / source.frames_per_second, shape.num_samples / shape.rate
     if abs(shown - lasts) <= _DIFFERENCE * shown:
         return
     tokens = max(1, round(shown * shape.rate / shape.token_samples))

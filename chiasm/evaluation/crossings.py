@@ -74,7 +74,7 @@ class PictureToSound(Measure[CrossingSettings]):
         """Returns the findings on each source that asks for a sound after a picture."""
         sources = _sources(run, Image, Sound)
         if not sources:
-            return _nothing(run, self.section)
+            return _nothing(run, self.section, Sound)
         return self.by_source(sources, lambda name, each, of: self._of(run, name, each, of))
 
     def _of(self, run: Run[CrossingSettings], name: str, source: Source, of: str) -> Findings:
@@ -159,7 +159,7 @@ class SoundToPicture(Measure[CrossingSettings]):
         """Returns the findings on each source that asks for a picture after a sound."""
         sources = _sources(run, Sound, Image) if run.pretrained.draws else {}
         if not sources:
-            return _nothing(run, self.section)
+            return _nothing(run, self.section, Image)
         return self.by_source(sources, lambda _, each, of: self._of(run, each, of))
 
     def _of(self, run: Run[CrossingSettings], source: Source, of: str) -> Findings:
@@ -230,10 +230,14 @@ def _sources(
     }
 
 
-def _nothing(run: Run[CrossingSettings], section: str) -> Findings:
+def _nothing(run: Run[CrossingSettings], section: str, asked: type[Continuous]) -> Findings:
     """Returns why a model of sounds is not measured; nothing of one without."""
+    from chiasm.inference.sounds import sound_shape
+
     if SOUND not in run.pretrained.tokenizers:
         return Findings()
+    if sound_shape(run.pretrained) is None or (asked is Image and not run.pretrained.draws):
+        return Findings(skipped={section: "there is no decoder, so nothing can be made"})
     why = (
         "no source asks for one of picture and sound after the other; one that does is "
         "stream.sources.NAME.kind = 'world' with task = 'image_sound'"

@@ -16,7 +16,7 @@ from torch.nn import functional
 from chiasm.documents import Continuous
 from chiasm.inference.pretrained import Pretrained
 from chiasm.sound.mel import MelBands
-from chiasm.sound.settings import SOUND, MelShape, SoundShape
+from chiasm.sound.settings import SOUND, MelShape, SoundShape, shape_of_sounds
 from chiasm.sound.spectrum import Spectrum
 
 SOUNDS_AT_ONCE = 64
@@ -31,8 +31,7 @@ def sound_shape(pretrained: Pretrained) -> SoundShape | None:
     tokenizer = pretrained.tokenizers.get(SOUND)
     if tokenizer is None or not tokenizer.decodes:
         return None
-    shape = getattr(tokenizer.encoder, "sound_shape", None)
-    return shape if isinstance(shape, SoundShape) else None
+    return shape_of_sounds(tokenizer.encoder)
 
 
 def samples(pretrained: Pretrained, sounds: Sequence[Continuous]) -> np.ndarray:

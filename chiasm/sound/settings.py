@@ -106,3 +106,9 @@ class VocoderSettings(Settings):
     """D: channels of the network."""
     depth: int = Field(default=6, ge=1)
     """Convolutional blocks, each over seven spectra."""
+
+
+def shape_of_sounds(encoder: object) -> SoundShape | None:
+    """Returns the size of the sounds that an encoder reads; None if it does not say."""
+    shape = getattr(encoder, "sound_shape", None)
+    return shape if isinstance(shape, SoundShape) else None
