@@ -12,6 +12,7 @@ RENAMED = {
     "model.rope_base": "rope_theta",
     "model.image_positions": "item_positions",
     "model.moe.shared": "shared_experts",
+    "streams.image.layer": "layers",
     "objective.balance_weight": "load_balance_weight",
     "training.batches_per_step": "gradient_accumulation_steps",
     "training.clip_norm": "max_grad_norm",

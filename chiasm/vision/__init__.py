@@ -2,6 +2,7 @@
 
 Importing the package registers every kind that a recipe may name, and needs no torch.
 
+layers.py          which layers of an encoder are read
 settings.py        settings of all tokenizers; shapes of what is trained here
 shape.py           the grid of a picture that keeps its aspect ratio
 tokenizer.py       base classes of all

@@ -10,7 +10,8 @@ grid, P = Y * X latent tokens of one image, C latent channels, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from chiasm.roles import Role
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.layers import described_now, joined
 from chiasm.vision.settings import CELL_PIXELS, EncoderSettings
 from chiasm.vision.tokenizer import PictureEncoder, patches
 
@@ -63,13 +65,18 @@ class RaeEncoder(PictureEncoder, kind="rae"):
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
         """Returns the last features [B, P, C], row-major over the cells."""
-        return self.last_norm(self.to_channels(self._after(len(self.blocks), images_B3HW)))
+        *_, last_BPD = self._layers(images_B3HW)
+        return self.last_norm(self.to_channels(last_BPD))
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Returns the features [B, P, C] of the layer in the settings."""
-        if self.settings.layer is None:
+        """Returns the features [B, P, C] of the layers in the settings."""
+        chosen = self.settings.read_layers
+        if chosen is None:
             return self(images_B3HW)
-        return self.last_norm(self._after(self.settings.layer, images_B3HW))
+        # Blocks above the highest that is read do not run.
+        layers = list(islice(self._layers(images_B3HW), max(chosen) + 1))
+        read = [layers[number] for number in chosen]
+        return joined(read, self.settings.layer_join, self.last_norm.eps)
 
     def describe(self) -> dict[str, Any]:
         """Returns the settings."""
@@ -79,13 +86,14 @@ class RaeEncoder(PictureEncoder, kind="rae"):
     def open(cls, described: Mapping[str, Any]) -> Self:
         """Returns an encoder of these settings, untrained."""
         with torch.device("meta"):
-            return cls(EncoderSettings(**described)).to_empty(device="cpu")
+            return cls(EncoderSettings(**described_now(described))).to_empty(device="cpu")
 
-    def _after(self, num_blocks: int, images_B3HW: Tensor) -> Tensor:
-        """Returns the hidden states of the cells after the first blocks: [B, P, D]."""
+    def _layers(self, images_B3HW: Tensor) -> Iterator[Tensor]:
+        """Yields what enters the first block and what leaves each one: [B, P, D]."""
         centred = images_B3HW * 4 - 2
         cells_BPD = self.patches(patches(centred, CELL_PIXELS))
         x_BPD = self.pyramid(centred).flatten(2).mT + cells_BPD + self.place_PD
-        for block in self.blocks[:num_blocks]:
+        yield x_BPD
+        for block in self.blocks:
             x_BPD = block(x_BPD)
-        return x_BPD
+            yield x_BPD

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from chiasm.errors import UserError, setting
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.settings import TOKENIZERS
+from chiasm.vision.layers import LayerJoin, Layers
 from chiasm.vision.settings import DECODERS, DecoderSettings, PictureSettings
 from chiasm.vision.trained import SHIPPED, TrainedSettings
 
@@ -60,8 +61,11 @@ class RaeSettings(TrainedSettings):
     decoder: str | None = None
     """For a published vision model: an AutoencoderRAE of diffusers, as a folder or an id of the
     hub. Without one, no pictures can be drawn."""
-    layer: int | None = Field(default=None, ge=0)
-    """For a published vision model: of which block the features are, the last if unset."""
+    layers: Layers | None = None
+    """For a published vision model: of which block the features are, or of which ones: a list, or
+    ``"last K"``; the last if unset."""
+    layer_join: LayerJoin = "sum"
+    """How several layers become one latent."""
 
     def open(self) -> Tokenizer:
         """Returns the tokenizer.
@@ -82,9 +86,11 @@ class RaeSettings(TrainedSettings):
         folder = self.folder
         if folder is None:
             return self.shaped(
-                open_published_rae(self.path, self.decoder, self.layer, self.image_pixels)
+                open_published_rae(
+                    self.path, self.decoder, self.layers, self.layer_join, self.image_pixels
+                )
             )
-        for name in ("decoder", "layer"):
+        for name in ("decoder", "layers"):
             if getattr(self, name) is not None:
                 raise UserError(
                     f"goes with a published vision model; the tokenizer of {setting('path')} = "

@@ -15,6 +15,7 @@ from chiasm.registry import Registry
 from chiasm.rgb import ImageShape
 from chiasm.settings import Settings
 from chiasm.tokenizers.settings import TokenizerSettings
+from chiasm.vision.layers import LayerJoin, Layers, channels_of, numbers_of
 
 if TYPE_CHECKING:
     from chiasm.tokenizers.statistics import LatentStatistics
@@ -82,25 +83,37 @@ class EncoderSettings(Settings):
     """Channels of the pyramid at 1/4, 1/8 and 1/16 of the picture; the last is the attention's."""
     blocks: int = Field(default=1, ge=0)
     """Attention blocks over the cells."""
-    layer: int | None = Field(default=None, ge=0)
-    """Latents are the output of so many blocks; of all, mapped to the channels, if unset. What the
-    encoder is trained for is asked of its last features in any case."""
+    layers: Layers | None = None
+    """Latents are the output of so many blocks, or of several such layers (a list, or ``"last
+    K"``); of all blocks, mapped to the channels, if unset. What the encoder is trained for is asked
+    of its last features in any case."""
+    layer_join: LayerJoin = "sum"
+    """How several layers become one latent."""
 
     @model_validator(mode="after")
-    def _layer_is_there(self) -> EncoderSettings:
-        if self.layer is None:
+    def _layers_are_there(self) -> EncoderSettings:
+        if self.layers is None:
             return self
-        if self.layer > self.blocks:
+        try:
+            chosen = numbers_of(self.layers, self.blocks)
+        except ValueError as error:
             raise ValueError(
-                f"layer = {self.layer} of an encoder of blocks = {self.blocks}; choose 0 (before "
-                f"the first block) to {self.blocks}, or more blocks"
-            )
-        if self.channels != self.widths[2]:
+                f"layers = {self.layers} of an encoder of blocks = {self.blocks}; {error}, or set "
+                "more blocks"
+            ) from None
+        channels = channels_of(chosen, self.layer_join, self.widths[2])
+        if self.channels != channels:
             raise ValueError(
-                f"layer = {self.layer} gives latents of the blocks' width, widths[2] = "
-                f"{self.widths[2]}, but channels = {self.channels}; make them equal"
+                f"layers = {self.layers} gives latents of {channels} channels, of the blocks' "
+                f"width, widths[2] = {self.widths[2]}, but channels = {self.channels}; make them "
+                "equal"
             )
         return self
+
+    @property
+    def read_layers(self) -> tuple[int, ...] | None:
+        """Numbers of the layers that latents are read from; None: the last features."""
+        return None if self.layers is None else numbers_of(self.layers, self.blocks)
 
     @property
     def shape(self) -> ImageShape:

@@ -13,7 +13,13 @@ BASE = FOLDER / "embedded-world.toml"
 SOUNDING = FOLDER / "sounding-world.toml"
 STUDIES = sorted(set(FOLDER.glob("*.toml")) - {BASE, SOUNDING})
 
-COMPARE_TOKENIZERS = {"tokenizers", "encoder-layers", "targets", "progressive-stack"}
+COMPARE_TOKENIZERS = {
+    "tokenizers",
+    "encoder-layers",
+    "encoder-last-layers",
+    "targets",
+    "progressive-stack",
+}
 
 
 def test_the_base_recipes_are_valid():

@@ -75,7 +75,7 @@ def test_a_patch_that_does_not_divide_is_refused() -> None:
     [
         ({"kind": "pixels", "path": "mine"}, "unknown setting streams.image.path"),
         ({"kind": "rae", "patch_pixels": 16}, "unknown setting streams.image.patch_pixels"),
-        ({"kind": "vae", "path": "mine", "layer": 3}, "unknown setting streams.image.layer"),
+        ({"kind": "vae", "path": "mine", "layers": 3}, "unknown setting streams.image.layers"),
         (
             {"kind": "rea"},
             "kind = 'rea' is no kind of tokenizer; choose one of .*pixels, rae",

@@ -26,6 +26,7 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.convolutional import ConvolutionalDecoder
 from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.kl_autoencoder import Autoencoder
+from chiasm.vision.layers import name_of
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
 from chiasm.vision.learning.fit import Fit, Stage
@@ -179,8 +180,9 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     encoder: PictureEncoder
     if frozen is None:
         encoder = _train_encoder(work)
-        layer = "" if settings.encoder.layer is None else f", layer {settings.encoder.layer}"
-        label = f"{settings.name} encoder {_weights_hash(encoder)}{layer}"
+        label = f"{settings.name} encoder {_weights_hash(encoder)}"
+        if (read := settings.encoder.read_layers) is not None:
+            label += f", {name_of(read, settings.encoder.layer_join)}"
     else:
         encoder, label = _of_pictures(frozen), frozen.statistics.encoder
     statistics = work.measure(encoder, label)

@@ -59,7 +59,7 @@ class RaeShape:
                 ("the kind", mine.family, other.family),
                 ("channels", mine.channels, other.channels),
                 ("a grid with a side of", mine.grid, other.grid),
-                ("the features of layer", mine.layer, other.layer),
+                ("the features of", mine.read, other.read),
             )
             if wanted != given
         ]
@@ -67,7 +67,7 @@ class RaeShape:
             raise decoder.unfit(
                 f"does not fit the encoder {encoder}: it draws {', '.join(differences)}",
                 "name the decoder that was trained for this encoder, choose "
-                f"{setting('image_pixels')} and {setting('layer')} to suit it, or leave it out",
+                f"{setting('image_pixels')} and {setting('layers')} to suit it, or leave it out",
             )
 
 
@@ -163,13 +163,13 @@ def describe_rae(checkpoint: Checkpoint) -> RaeShape:
 
 def _shape(content: dict[str, Any]) -> RaeShape:
     size, patch = content["encoder_input_size"], content["encoder_patch_size"]
-    layers, channels = content["encoder_num_hidden_layers"], content["encoder_hidden_size"]
+    depth, channels = content["encoder_num_hidden_layers"], content["encoder_hidden_size"]
     # The defaults are diffusers' own: ImageNet's.
     mean = content.get("encoder_norm_mean") or (0.485, 0.456, 0.406)
     deviation = content.get("encoder_norm_std") or (0.229, 0.224, 0.225)
     preprocessing = Preprocessing(1.0, tuple(mean), tuple(deviation), size)
     family = FAMILIES[content["encoder_type"]]
-    backbone = BackboneShape(family, channels, patch, size, layers, layers, preprocessing)
+    backbone = BackboneShape(family, channels, patch, size, (depth,), "sum", depth, preprocessing)
     decoder = {
         "hidden_size": channels,
         "num_patches": backbone.grid**2,

@@ -10,6 +10,7 @@ pixel values of a patch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,15 @@ from torch.nn import functional
 
 from chiasm.errors import UserError, setting
 from chiasm.rgb import ImageShape
+from chiasm.vision.layers import (
+    LayerJoin,
+    Layers,
+    channels_of,
+    described,
+    joined,
+    name_of,
+    numbers_of,
+)
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     Checkpoint,
@@ -48,13 +58,15 @@ class BackboneShape:
 
     family: str
     """transformers' ``model_type`` of the vision tower."""
-    channels: int
+    width: int
+    """Channels of one layer."""
     patch_pixels: int
     image_pixels: int
     """Side of its square input images."""
-    layer: int
-    """Number of blocks that are run; features are the output of the last of them."""
-    layers: int
+    layers: tuple[int, ...]
+    """Layers that features are read from; the blocks up to the highest are run."""
+    layer_join: LayerJoin
+    depth: int
     """Number of blocks of the model."""
     preprocessing: Preprocessing
 
@@ -62,6 +74,16 @@ class BackboneShape:
     def grid(self) -> int:
         """Number of rows, and of columns, of patches."""
         return self.image_pixels // self.patch_pixels
+
+    @property
+    def channels(self) -> int:
+        """C of the features."""
+        return channels_of(self.layers, self.layer_join, self.width)
+
+    @property
+    def read(self) -> str:
+        """Which layers are read, in words."""
+        return name_of(self.layers, self.layer_join)
 
 
 class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
@@ -73,8 +95,9 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         """``network`` is the vision tower; its last norm loses its affine part here."""
         name, side = LAST_NORM[shape.family], shape.image_pixels
         eps = getattr(network, name).eps
-        setattr(network, name, nn.LayerNorm(shape.channels, eps, elementwise_affine=False))
-        used = {"layer": shape.layer, "image_pixels": side}
+        setattr(network, name, nn.LayerNorm(shape.width, eps, elementwise_affine=False))
+        self.eps = eps
+        used = described(shape.layers, shape.layer_join) | {"image_pixels": side}
         image_shape = ImageShape(side, side, shape.grid, shape.grid)
         super().__init__(network, checkpoint, used, image_shape, shape.channels)
         self.shape = shape
@@ -84,26 +107,37 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         """Returns a name of the features, with the weights that they depend on."""
         shape = self.shape
         return (
-            f"{shape.family}, layer {shape.layer} of {shape.layers}, at {shape.image_pixels} "
-            f"pixels, weights {self.weights_sha256[:16]}"
+            f"{shape.family}, {shape.read} of {shape.depth}, at {shape.image_pixels} pixels, "
+            f" weights {self.weights_sha256[:16]}"
         )
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Returns layer-normalized features [B, P, C]."""
+        """Returns features [B, P, C], layer-normalized, of one layer or several."""
+        asked = {} if len(self.shape.layers) == 1 else {"output_hidden_states": True}
         pixels = self.shape.preprocessing.normalize(images_B3HW).to(next(self.parameters()).dtype)
         if self.shape.family == "siglip2_vision_model":
-            read = self._read_patches(pixels)
+            read = self._read_patches(pixels, asked)
         elif self.shape.family == "siglip_vision_model":
-            read = self.network(pixel_values=pixels, interpolate_pos_encoding=True)
+            read = self.network(pixel_values=pixels, interpolate_pos_encoding=True, **asked)
         else:
-            read = self.network(pixel_values=pixels)
+            read = self.network(pixel_values=pixels, **asked)
         height, width = (side // self.shape.patch_pixels for side in pixels.shape[2:])
-        features = read.last_hidden_state[:, -height * width :]  # class, registers come first
-        return features.float()
+        cells = slice(-height * width, None)  # class and register tokens come first
+        if not asked:
+            return read.last_hidden_state[:, cells].float()
+        layers = [read.hidden_states[number][:, cells].float() for number in self.shape.layers]
+        return joined(layers, self.shape.layer_join, self.eps)
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, layer: int | None, image_pixels: int | None) -> Any:
-        """Returns the vision tower up to the layer; no other weights are read into memory.
+    def load(
+        cls,
+        checkpoint: Checkpoint,
+        layers: Layers | None = None,
+        layer_join: LayerJoin = "sum",
+        image_pixels: int | None = None,
+    ) -> Any:
+        """Returns the vision tower up to the highest layer that is read; no other weights are read
+        into memory.
 
         Raises:
             UserError: as :func:`describe_backbone`; or weights are missing, of other shapes, or
@@ -111,9 +145,9 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         """
         from transformers import AutoModel
 
-        shape = describe_backbone(checkpoint, layer, image_pixels)
+        shape = describe_backbone(checkpoint, layers, layer_join, image_pixels)
         config = _vision_config(checkpoint)
-        config.num_hidden_layers = shape.layer
+        config.num_hidden_layers = max(shape.layers)
         config.vision_use_head = False
         with reading_weights(checkpoint), quiet_loading():
             network, report = AutoModel.from_pretrained(
@@ -134,7 +168,7 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
             )
         return cls(network, shape, checkpoint)
 
-    def _read_patches(self, pixels_B3HW: Tensor) -> Any:
+    def _read_patches(self, pixels_B3HW: Tensor, asked: Mapping[str, bool]) -> Any:
         """Returns the output of NaFlex, which takes patches with innermost colours, and
         the grid.
         """
@@ -146,16 +180,21 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
             pixel_values=patches_BPF,
             pixel_attention_mask=None,  # no padding: those of a batch have one size
             spatial_shapes=torch.tensor([grid]).expand(len(pixels_B3HW), 2),
+            **asked,
         )
 
 
 def describe_backbone(
-    checkpoint: Checkpoint, layer: int | None, image_pixels: int | None
+    checkpoint: Checkpoint,
+    layers: Layers | None,
+    layer_join: LayerJoin,
+    image_pixels: int | None,
 ) -> BackboneShape:
     """Returns the shape in the checkpoint's configurations; no weights are read.
 
     Args:
-        layer: of which block the features are; the last by default.
+        layers: of which layers the features are; the last by default.
+        layer_join: how several become one.
         image_pixels: side of the images; the processor's, or else the configuration's, by default.
             The position embeddings are interpolated for others.
 
@@ -164,7 +203,7 @@ def describe_backbone(
     """
     config = _vision_config(checkpoint)
     preprocessing = read_preprocessing(checkpoint)
-    layers, patch = config.num_hidden_layers, config.patch_size
+    depth, patch = config.num_hidden_layers, config.patch_size
     side = image_pixels or preprocessing.image_pixels or config.image_size
     if side % patch:
         raise UserError(
@@ -173,16 +212,17 @@ def describe_backbone(
             value=side,
             remedy="choose one",
         )
-    if layer is not None and layer > layers:
+    try:
+        chosen = numbers_of(layers, depth)
+    except ValueError as error:
         raise UserError(
-            f", but {checkpoint.name} has {layers} layers",
-            setting="layer",
-            value=layer,
-            remedy=f"give 0 to {layers}",
-        )
-    layer = layers if layer is None else layer
-    family, channels = config.model_type, config.hidden_size
-    return BackboneShape(family, channels, patch, side, layer, layers, preprocessing)
+            f", but {checkpoint.name} has {depth} layers",
+            setting="layers",
+            value=layers,
+            remedy=str(error),
+        ) from None
+    family, width = config.model_type, config.hidden_size
+    return BackboneShape(family, width, patch, side, chosen, layer_join, depth, preprocessing)
 
 
 def _vision_config(checkpoint: Checkpoint) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -80,12 +80,32 @@ def test_a_layer_is_the_librarys_hidden_state(
     published: Published, pictures: Tensor, name: str, layer: int
 ) -> None:
     folder = published(name)
-    tokenizer = open_tokenizer(RaeSettings(path=str(folder), layer=layer))
+    tokenizer = open_tokenizer(RaeSettings(path=str(folder), layers=layer))
     with torch.no_grad():
         read = tower(folder)(**processed(folder, pictures), output_hidden_states=True)
     expected = functional.layer_norm(read.hidden_states[layer], (32,), eps=1e-6)
     found = tokenizer.encoder.features(as_floats(pictures))
     torch.testing.assert_close(found, patches(expected, folder), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("join", ["sum", "concatenate"])
+def test_layers_are_joined_after_a_norm_of_each(
+    published: Published, pictures: Tensor, name: str, join: Literal["sum", "concatenate"]
+) -> None:
+    folder = published(name)
+    settings = RaeSettings(path=str(folder), layers="last 2", layer_join=join)
+    tokenizer = open_tokenizer(settings)
+    with torch.no_grad():
+        read = tower(folder)(**processed(folder, pictures), output_hidden_states=True)
+    lower, upper = (
+        functional.layer_norm(read.hidden_states[layer], (32,), eps=1e-6) for layer in (2, 3)
+    )
+    expected = (lower + upper) / 2**0.5 if join == "sum" else torch.cat((lower, upper), dim=-1)
+    found = tokenizer.encoder.features(as_floats(pictures))
+    torch.testing.assert_close(found, patches(expected, folder), atol=3e-5, rtol=0)
+    again = tokenizer.encoder.open(tokenizer.encoder.describe())
+    assert torch.equal(again.features(as_floats(pictures)), found)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -214,16 +234,16 @@ def test_what_is_drawn_has_the_size_of_what_is_read(published: Published, pictur
     ("settings", "complaint"),
     [
         ({"path": "siglip2", "decoder": "rae"}, "the kind.*channels 64, not 32"),
-        ({"path": "rae_encoder", "decoder": "rae", "layer": 1}, "layer 2, not 1"),
+        ({"path": "rae_encoder", "decoder": "rae", "layers": 1}, "layer 2, not layer 1"),
         ({"path": "rae_encoder", "decoder": "rae", "image_pixels": 48}, "a side of 4, not 6"),
         (
             {"path": "rae_encoder", "decoder": "sd_vae"},
             "of class AutoencoderKL; a decoder of pictures",
         ),
         ({"path": "rae", "decoder": "rae"}, "brings its decoder"),
-        ({"path": "rae", "layer": 1}, "layer = 1 does not go with"),
+        ({"path": "rae", "layers": 1}, "layers = 1 does not go with"),
         ({"path": "rae", "image_pixels": 40}, "image_pixels = 40 does not go with"),
-        ({"path": "dinov2", "layer": 4}, "layer = 4, but .* has 3 layers"),
+        ({"path": "dinov2", "layers": 4}, "layers = 4, but .* has 3 layers"),
         ({"path": "dinov2", "image_pixels": 30}, "30 is not a multiple of the 8 pixels"),
         (
             {"path": "sd_vae"},

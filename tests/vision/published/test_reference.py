@@ -21,7 +21,7 @@ Published = Callable[[str], Path]
 @pytest.mark.parametrize(
     "settings",
     [
-        {"path": "naflex", "layer": 2, "image_pixels": 40},
+        {"path": "naflex", "layers": 2, "image_pixels": 40},
         {"path": "rae_encoder", "decoder": "rae"},
         {"path": "rae"},
         {"kind": "vae", "path": "flux_vae", "image_pixels": 32},
@@ -102,7 +102,7 @@ def test_statistics_of_a_file_take_the_place_of_measured_ones(
     ("other", "what"),
     [
         ({"path": "webssl"}, "encoder dinov2"),
-        ({"path": "dinov2", "layer": 2}, "encoder dinov2, layer 3 of 3"),
+        ({"path": "dinov2", "layers": 2}, "encoder dinov2, layer 3 of 3"),
         ({"path": "dinov2", "image_pixels": 40}, "encoder dinov2, .* at 32 pixels"),
         ({"kind": "vae", "path": "sd_vae"}, "encoder dinov2"),
     ],

@@ -102,7 +102,7 @@ def test_a_path_is_asked_for() -> None:
         open_tokenizer(VaeSettings())
 
 
-@pytest.mark.parametrize("settings", [{"layer": 3}, {"decoder": "somewhere"}])
+@pytest.mark.parametrize("settings", [{"layers": 3}, {"decoder": "somewhere"}])
 def test_settings_of_other_kinds_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         VaeSettings(path="somewhere", **settings)
