@@ -46,7 +46,6 @@ BUILT_IN: Mapping[str, str] = {
     "contrastive.text_width": "128",
     "contrastive.max_words": "48 words",
     "contrastive.vocabulary_words": "1024 words",
-    "contrastive.noise": "0.3",
     "contrastive.contrast_weight": "0.5",
     "contrastive.words_weight": "1",
     "contrastive.facts_weight": "1",

@@ -46,9 +46,9 @@ def test_a_renamed_value_is_told_with_its_new_one(name, old):
     [
         (Recipe, "stream.prefetched_batches", "4 batches"),
         (Recipe, "evaluation.planner.tie", "0.25 standard deviations"),
-        (Recipe, "vision_training.contrastive.noise", "0.3"),
+        (Recipe, "vision_training.contrastive.words_weight", "1"),
         (Recipe, "stream.sources.walks.trajectories.pose", "the walks of kind 'freedoom' are"),
-        (VisionTrainingSettings, "contrastive.noise", "0.3"),
+        (VisionTrainingSettings, "contrastive.words_weight", "1"),
         (VisionTrainingSettings, "statistics_pictures", "20000 pictures"),
     ],
 )

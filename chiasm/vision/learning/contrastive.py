@@ -37,8 +37,6 @@ from chiasm.vision.learning.words import TextTower, Vocabulary
 
 EMBEDDING = 128
 """E: width of the text tower, and of the space in which pictures and captions meet."""
-NOISE = 0.3
-"""Scale of the noise on features: each picture's deviation is |normal(0, NOISE)|."""
 CONTRAST_WEIGHT = 0.5
 """Of ``contrast``, beside ``words`` and ``facts``, which weigh 1 and say more of each picture."""
 OBJECTS_WEIGHT = 4.0
@@ -103,7 +101,7 @@ class ContrastiveStage(Stage):
         numbers_B = draw.numbers[draw.own]
         images_B3HW = self.pictures.batch(numbers_B, self.device)
         features_BPC = self.encoder(images_B3HW)
-        noised_BPC = add_noise(features_BPC, NOISE, draw)
+        noised_BPC = add_noise(features_BPC, settings.noise, draw)
         words_ST = torch.from_numpy(
             np.stack(
                 [targets.words[n][draw.rng.integers(len(targets.words[n]))] for n in draw.numbers]

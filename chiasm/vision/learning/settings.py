@@ -44,6 +44,9 @@ class ContrastiveSettings(Settings):
 
     fit: FitSettings = FitSettings(steps=3000)
     """Its optimization."""
+    noise: float = Field(default=0.3, ge=0)
+    """Scale of the noise on features, on which all terms are computed; each picture's deviation is
+    |normal(0, noise)|. Less keeps more of the pixels, and is harder to predict."""
     pixels_weight: float = Field(default=10.0, ge=0)
     """Weight of the regression of pixels from features."""
     redundancy_weight: float = Field(default=0.3, ge=0)
