@@ -53,13 +53,15 @@ def refuse_misfit_walks(
 def walk_documents(recipe: Recipe) -> WalkDocuments:
     """Returns the shape of documents with actions: longest, and widest horizon, of any source."""
     found = [source.steps(recipe.tables) for source in recipe.stream.sources.values()]
-    numeric = [steps for steps in found if steps is not None and not steps.spoken]
-    spoken = [steps for steps in found if steps is not None and steps.spoken]
+    given = [steps for steps in found if steps is not None]
+    spoken = [steps for steps in given if steps.spoken]
+    numeric = [steps for steps in given if not (steps.spoken or steps.inverse)]
     nearest, farthest = zip(*(steps.horizon_frames for steps in numeric or [Steps(0)]), strict=True)
     return WalkDocuments(
         views=max((steps.views for steps in numeric or spoken), default=0),
         horizon_frames=(min(nearest), max(farthest)),
         poses=not numeric or any(steps.posed for steps in numeric),
+        inverse=any(steps.inverse for steps in given),
         instruction_views=max((s.stretch for s in spoken if s.stretch is not None), default=None),
     )
 

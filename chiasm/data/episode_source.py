@@ -17,7 +17,7 @@ import numpy as np
 from chiasm.actions import ActionFormat
 from chiasm.controls import ControlSettings
 from chiasm.data.episodes import Episode
-from chiasm.data.goals import action_video, video
+from chiasm.data.goals import action_video, inverse_dynamics, video
 from chiasm.data.numbered import NumberedFrames, SpacedFrames
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -91,6 +91,8 @@ class EpisodeSource(NumberedFrames):
         frames = range(first, first + spacing * min(wanted, possible), spacing)
         if self.task == "action_video":
             return action_video(self, frames)
+        if self.task == "inverse_dynamics":
+            return inverse_dynamics(self, *frames[:2])
         document, words = video(self, frames), self.task_of(first)
         return Document((Text(f"video: {words}"), *document.spans[1:])) if words else document
 

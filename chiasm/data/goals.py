@@ -27,6 +27,15 @@ def action_video(source: ActionVideos, frames: Sequence[int]) -> Document:
     return Document(tuple(spans))
 
 
+def inverse_dynamics(source: ActionVideos, before: int, after: int) -> Document:
+    """Returns two given frames of a walk, then the action between them, which is to be written.
+
+    [Image(context), Image(context), Text].
+    """
+    views = source.picture(before), source.picture(after)
+    return Document((*views, Text(source.action(before, after))))
+
+
 def _drawn(source: ActionVideos, frame: int) -> Image:
     return Image(source.picture(frame).data, target=True)
 

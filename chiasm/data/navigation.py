@@ -16,7 +16,7 @@ from pydantic import field_validator
 from chiasm.actions import Action, ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.coarseness import coarseness_notes
-from chiasm.data.goals import action_video, draw_goals, video
+from chiasm.data.goals import action_video, draw_goals, inverse_dynamics, video
 from chiasm.data.layouts import LEAVE_OUT
 from chiasm.data.numbered import NumberedFrames, SpacedFrames
 from chiasm.data.panning import refuse_turns_that_pictures_deny
@@ -27,7 +27,7 @@ from chiasm.documents import Document, Image
 from chiasm.errors import UserError
 from chiasm.poses import Pose
 
-TASKS = ("video", "action_video")
+TASKS = ("video", "action_video", "inverse_dynamics")
 _VARIANTS = 16
 """Documents per first frame, with different lengths and horizons."""
 _HASHED_FRAMES = 4096
@@ -38,7 +38,8 @@ class FrameSettings(SpacedFrames):
     """Which frames of a recorded walk make a document."""
 
     horizon_frames: tuple[int, int] = (1, 8)
-    """action_video: nearest and farthest next frame; a negative nearest one looks back too."""
+    """action_video, inverse_dynamics: nearest and farthest next frame; a negative nearest one looks
+    back too."""
 
     @field_validator("horizon_frames")
     @classmethod
@@ -62,9 +63,9 @@ class FrameSettings(SpacedFrames):
 
     def fewest_recorded(self, task: str) -> int:
         """Returns how many recorded frames a document of a task needs at least, from its first."""
-        looks_back = task == "action_video" and self.horizon_frames[0] < 0
+        looks_back = task != "video" and self.horizon_frames[0] < 0
         steps = 1 if looks_back else self.frames[0] - 1
-        nearest = self.nearest_frames if task == "action_video" else 1
+        nearest = 1 if task == "video" else self.nearest_frames
         return steps * nearest * self.frame_spacing + 1
 
 
@@ -96,7 +97,7 @@ class TrajectorySource(NumberedFrames):
         for trajectory in trajectories:
             self._refuse_short(trajectory)
             trajectory.refuse_mixed_sizes()
-        if task == "action_video":
+        if task != "video":
             refuse_turns_that_pictures_deny(name, trajectories)
         self._starts = np.concatenate([self._starts_of(n) for n in range(len(trajectories))])
 
@@ -110,7 +111,10 @@ class TrajectorySource(NumberedFrames):
         first = self.frame_of(index)
         if self.task == "video":
             return video(self, self._video(first, rng))
-        return action_video(self, [first, *self._goals(first, rng)])
+        goals = self._goals(first, rng)
+        if self.task == "inverse_dynamics":
+            return inverse_dynamics(self, first, goals[0])
+        return action_video(self, [first, *goals])
 
     @property
     def recordings(self) -> tuple[str, ...]:
@@ -174,7 +178,7 @@ class TrajectorySource(NumberedFrames):
     def _starts_of(self, number: int) -> np.ndarray:
         begin, end = self._bounds(number)
         reach = self._settings.fewest_recorded(self.task) - 1
-        looks_back = self.task == "action_video" and self._settings.horizon_frames[0] < 0
+        looks_back = self.task != "video" and self._settings.horizon_frames[0] < 0
         frames = np.arange(begin, end)
         return frames[(frames + reach < end) | (looks_back & (frames - reach >= begin))]
 

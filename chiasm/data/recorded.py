@@ -28,7 +28,7 @@ class RecordedSettings(FileSettings):
 
     kind: Literal["trajectories"] = "trajectories"
     task: str = ""
-    """video or action_video."""
+    """video, action_video or inverse_dynamics."""
     trajectories: TrajectorySettings = TrajectorySettings()
     """Which frames make a document."""
 
@@ -68,9 +68,11 @@ class RecordedSettings(FileSettings):
         return self._side(name, self.task, opening, Split.HELD_OUT)
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
-        """Returns the shape of the steps of action videos; None for videos."""
-        own = self.trajectories
-        return Steps(own.frames[1], own.horizon_frames) if self.task == "action_video" else None
+        """Returns the shape of the steps between views; None for videos."""
+        own, inverse = self.trajectories, self.task == "inverse_dynamics"
+        if self.task == "video":
+            return None
+        return Steps(own.frames[1], own.horizon_frames, inverse=inverse)
 
     def _side(self, name: str, task: str, opening: Opening, split: Split) -> TrajectorySource:
         own = self.trajectories

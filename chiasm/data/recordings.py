@@ -28,7 +28,7 @@ class RecordingSettings(FileSettings, StretchSettings):
     """The base of kinds whose documents are recorded episodes with controls."""
 
     task: str = ""
-    """video or action_video."""
+    """video, action_video or inverse_dynamics."""
     controls: dict[str, RecordedControl] = Field({})
     """Controls of the recipe's table ``actions.controls`` that were recorded, and where; empty: all
     of them, under their own names."""
@@ -64,7 +64,7 @@ class RecordingSettings(FileSettings, StretchSettings):
             return {}
         if not actions.controls:
             raise UserError(
-                ": action_video needs the controls' names, ranges and units; write, for example, "
+                f": {task} needs the controls' names, ranges and units; write, for example, "
                 "[actions.controls] steering = { range = [-1.0, 1.0] }",
                 setting="task",
             )
@@ -97,8 +97,11 @@ class RecordingSettings(FileSettings, StretchSettings):
         return self._sides(name, opening, self.task)[1]
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
-        """Returns the shape of the steps of action videos; None for videos."""
-        return Steps(self.frames[1], controlled=True) if self.task == "action_video" else None
+        """Returns the shape of the steps between views; None for videos."""
+        if self.task == "video":
+            return None
+        inverse = self.task == "inverse_dynamics"
+        return Steps(self.frames[1], controlled=True, inverse=inverse)
 
     def _sides(
         self, name: str, opening: Opening, task: str

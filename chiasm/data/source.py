@@ -73,13 +73,15 @@ class Steps:
     """Whether steps are sentences instead of numbers."""
     controlled: bool = False
     """Whether steps are recorded controls, whose motion nothing tells."""
+    inverse: bool = False
+    """Whether a document is two given views, and then the step between them."""
     stretch: int | None = None
     """Views of a document with sentences; None: the whole path."""
 
     @property
     def posed(self) -> bool:
         """Whether steps are relative poses."""
-        return not (self.spoken or self.controlled)
+        return not (self.spoken or self.controlled or self.inverse)
 
 
 class SourceSettings(Settings):

@@ -22,9 +22,17 @@ from chiasm.evaluation.shared import WalkSettings
 from chiasm.poses import Pose, compose
 from chiasm.worldmodel.cost import Cost, FeatureCost
 from chiasm.worldmodel.direct import DirectViews
+from chiasm.worldmodel.inverse import InverseDynamicsPlanner
 from chiasm.worldmodel.lpips import Lpips
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worldmodel.planner import Plan, Planner, WorldModel, build_baselines, build_planner
+from chiasm.worldmodel.planner import (
+    Plan,
+    Planner,
+    WorldModel,
+    build_baselines,
+    build_planner,
+    build_prior,
+)
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.settings import MODEL, ORACLE, PlannerSettings
 from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, trajectory_error
@@ -70,6 +78,9 @@ def plan_scenes(
     """
     refuse_missing_evo()
     oracle = rendered(source) if ORACLE in world_models else None
+    if oracle is not None and planner_settings.method == "inverse_dynamics":
+        why = "is no search, and the engine writes no actions"
+        raise planner_settings.error("method", why, "leave --oracle out, or search")
     actions, seed = run.pretrained.actions, run.settings.seed
     cost = _cost(run, planner_settings)
     scenes = pick_scenes(run, source, count, planner_settings.steps)
@@ -82,7 +93,7 @@ def plan_scenes(
                 engine = running.enter_context(_oracle(oracle, run))
                 contenders[ORACLE] = build_planner(once, train, actions), engine
             else:
-                own = build_planner(planner_settings, train, actions)
+                own = _model_planner(run, planner_settings, train)
                 contenders[MODEL] = own, _world_model(run, planner_settings)
         # Baselines do not look at views: imagining them once, by the first model, is enough.
         _, first = contenders[world_models[0]]
@@ -109,9 +120,20 @@ def plan_between(
         UserError: weights of LPIPS are missing, or the model knows no actions.
     """
     world_model, cost = _world_model(run, planner_settings), _cost(run, planner_settings)
-    planner = build_planner(planner_settings, train, run.pretrained.actions)
+    planner = _model_planner(run, planner_settings, train)
     context = Context((run.fitted(Image(start_HW3, target=False)),))
     return planner.plan(world_model, context, goal_HW3, cost, run.settings.seed)
+
+
+def _model_planner(
+    run: Run[WalkSettings], settings: PlannerSettings, train: PosedVideos
+) -> Planner:
+    actions = run.pretrained.actions
+    if settings.method == "inverse_dynamics":
+        return InverseDynamicsPlanner(
+            run.pretrained, build_prior(settings, train, actions), actions
+        )
+    return build_planner(settings, train, actions)
 
 
 def _world_model(run: Run[WalkSettings], settings: PlannerSettings) -> WorldModel:

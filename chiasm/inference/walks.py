@@ -16,5 +16,7 @@ class WalkDocuments(Settings):
     """Nearest and farthest next view."""
     poses: bool = True
     """Whether numeric actions may be poses or keys; False: they are recorded controls alone."""
+    inverse: bool = False
+    """Whether some documents show two views and then the action between them."""
     instruction_views: int | None = Field(None, ge=2)
     """Of one with an instruction; None: the whole way."""

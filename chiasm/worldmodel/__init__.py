@@ -10,5 +10,6 @@ lpips.py       a perceptual distance, from weights that the user has
 cost.py        distance of an imagined view to the goal image
 proposals.py   distributions that candidate paths are drawn from
 planner.py     search for actions that lead to a goal image; baselines
+inverse.py     plans without search, by the action that the model reads between two views
 trajectory.py  error of a plan's trajectory: ATE and RPE
 """

@@ -116,7 +116,7 @@ class SamplingPlanner:
     ) -> Plan:
         """Returns a plan as :meth:`Planner.plan`; all draws and all noise follow from ``seed``."""
         settings, proposal = self._settings, self._proposal
-        goal_HW3 = _fitted_to_views(goal_HW3, context)
+        goal_HW3 = fitted_to_views(goal_HW3, context)
         rng = np.random.default_rng([seed, 5])
         inertia = INERTIA if settings.iterations > 1 else 0.0  # after a single fit nothing is drawn
         drawn, costs = [], []
@@ -192,7 +192,7 @@ class FixedPlanner:
         seed: int = 0,
     ) -> Plan:
         """Returns the fixed steps as a plan; see :meth:`Planner.plan`."""
-        goal_HW3 = _fitted_to_views(goal_HW3, context)
+        goal_HW3 = fitted_to_views(goal_HW3, context)
         return follow(world_model, context, self._actions, goal_HW3, cost, seed)
 
 
@@ -217,13 +217,19 @@ def build_planner(
     Raises:
         UserError: the training walks are shorter than a straight path.
     """
+    return SamplingPlanner(build_prior(settings, train, actions), settings, actions)
+
+
+def build_prior(settings: PlannerSettings, train: PosedVideos, actions: ActionFormat) -> Proposal:
+    """Returns the distribution of paths in training walks.
+
+    Raises:
+        UserError: the training walks are shorter than a straight path.
+    """
     horizon = horizon_of(train, actions)
-    proposal: Proposal
     if settings.paths == "steps":
-        proposal = step_prior(motions(train), settings.steps, horizon)
-    else:
-        proposal = straight_prior(motions(train, settings.steps), settings.steps, horizon)
-    return SamplingPlanner(proposal, settings, actions)
+        return step_prior(motions(train), settings.steps, horizon)
+    return straight_prior(motions(train, settings.steps), settings.steps, horizon)
 
 
 def build_baselines(
@@ -238,7 +244,7 @@ def build_baselines(
     }
 
 
-def _fitted_to_views(goal_HW3: np.ndarray, context: Context) -> np.ndarray:
+def fitted_to_views(goal_HW3: np.ndarray, context: Context) -> np.ndarray:
     """Returns the goal cropped and resized to the size of the context's views."""
     height, width = context.views[-1].shape[:2]
     return fitted(Image(goal_HW3, target=False), ImageShape(height, width, 1, 1))

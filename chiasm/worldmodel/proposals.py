@@ -23,6 +23,8 @@ from chiasm.poses import relative_pose
 
 MOST_MOTIONS = 4096
 MOST_KINDS = 64
+_MOST_TRIED = 1 << 16
+"""Paths among which the one that leads to a pose is sought."""
 _NEAR = 0.25
 """Steps that differ by less than this share of the root mean square step are of one kind."""
 _FINENESS = 0.25
@@ -46,6 +48,11 @@ class Proposal(Protocol):
 
     def log_density(self, paths: np.ndarray) -> np.ndarray:
         """Returns the log probability (density) of each path, up to a constant: [N]."""
+
+    def leading_to(self, end_3: np.ndarray) -> np.ndarray:
+        """Returns the path to a relative pose, known within a share of a step: the most usual one
+        of those that end near it.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +104,12 @@ class StraightPaths:
         log_N: np.ndarray = -0.5 * (((paths - self.mean_3) / deviation_3) ** 2).sum(1)
         return log_N
 
+    def leading_to(self, end_3: np.ndarray) -> np.ndarray:
+        """Returns the straight path there: [3]."""
+        dx, dy, yaw = end_3.tolist()
+        turn = yaw - math.degrees(math.atan2(dy, dx))
+        return np.array([dx / self.num_steps, dy / self.num_steps, turn])
+
 
 @dataclass(frozen=True, eq=False)
 class StepPaths:
@@ -139,6 +152,35 @@ class StepPaths:
         log_N: np.ndarray = np.log(np.maximum(share_NS, 1e-12)).sum(1)
         return log_N
 
+    def leading_to(self, end_3: np.ndarray) -> np.ndarray:
+        """Returns the path of the highest posterior probability: its prior, times a normal
+        distribution of its end around ``end_3`` whose deviation is the reach of a kind.
+
+        All paths are tried, or where they are too many, draws of the prior.
+        """
+        num_steps, num_kinds = self.share_SK.shape
+        if num_kinds**num_steps <= _MOST_TRIED:
+            paths_NS = np.indices((num_kinds,) * num_steps).reshape(num_steps, -1).T
+        else:
+            paths_NS = self.draw(_MOST_TRIED, np.random.default_rng(0))
+        away_N3 = self._ends(paths_NS) - end_3
+        away_N3[:, 2] = 180.0 - (180.0 - away_N3[:, 2]) % 360.0
+        reach_3 = reach_of(self.kinds_K3, self.share_SK[0])
+        log_N = self.log_density(paths_NS) - 0.5 * ((away_N3 / reach_3) ** 2).sum(1)
+        best: np.ndarray = paths_NS[log_N.argmax()]
+        return best
+
+    def _ends(self, paths_NS: np.ndarray) -> np.ndarray:
+        """Returns the pose after the last step, in the frame of the start: [N, 3]."""
+        end_N3 = np.zeros((len(paths_NS), 3))
+        for kind_N in paths_NS.T:
+            dx_N, dy_N, turn_N = self.kinds_K3[kind_N].T
+            heading_N = np.radians(end_N3[:, 2])
+            end_N3[:, 0] += np.cos(heading_N) * dx_N - np.sin(heading_N) * dy_N
+            end_N3[:, 1] += np.sin(heading_N) * dx_N + np.cos(heading_N) * dy_N
+            end_N3[:, 2] += turn_N
+        return end_N3
+
 
 def motions(source: PosedVideos, span: int = 1) -> np.ndarray:
     """Returns relative poses of frames ``span`` steps apart, evenly from all walks: float64 [M, 3].
@@ -178,9 +220,7 @@ def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> S
     of the root mean square step and turn, or founds a new one: walks with few distinct motions give
     exactly those, others a coarse cover.
     """
-    metres = math.sqrt(float((motions_M3[:, :2] ** 2).sum(1).mean()))
-    degrees = math.sqrt(float((motions_M3[:, 2] ** 2).mean()))
-    reach_3 = _NEAR * np.array([metres or 1.0, metres or 1.0, degrees or 1.0])
+    reach_3 = reach_of(motions_M3)
     # Equal motions differ in their last bits: counting in small cells first merges them, and leaves
     # few candidates for the greedy pass, which compares each one with every kind found so far.
     cell_M3 = np.round(motions_M3 / reach_3 / _FINENESS)
@@ -203,6 +243,13 @@ def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> S
     kinds_K3 = np.stack([motions_M3[kind_M == kind].mean(0) for kind in often_K])
     share_K = count_K[often_K] / count_K[often_K].sum()
     return StepPaths(kinds_K3, np.tile(share_K, (num_steps, 1)), horizon_frames)
+
+
+def reach_of(motions_M3: np.ndarray, weight_M: np.ndarray | None = None) -> np.ndarray:
+    """Returns by how much motions of one kind may differ: [3], metres and degrees."""
+    squares_M3 = np.average(motions_M3**2, axis=0, weights=weight_M)
+    metres, degrees = math.sqrt(squares_M3[:2].sum()), math.sqrt(squares_M3[2])
+    return _NEAR * np.array([metres or 1.0, metres or 1.0, degrees or 1.0])
 
 
 def mean_stride(motions_M3: Sequence[Sequence[float]] | np.ndarray) -> float:

@@ -19,9 +19,12 @@ BASELINES = ("no motion", "straight line")
 class PlannerSettings(Settings):
     """How plans are sought; the defaults fit the embedded world's walks."""
 
-    method: Literal["cross_entropy", "mppi", "random_shooting"] = "cross_entropy"
+    method: Literal["cross_entropy", "mppi", "random_shooting", "inverse_dynamics"] = (
+        "cross_entropy"
+    )
     """What an iteration does to the proposal: refits it to the best paths, or to all by their
-    costs, or leaves it as it is."""
+    costs, or leaves it as it is. ``inverse_dynamics`` does not search: the model writes the step
+    from the start to the goal, and the most usual path that leads there is the plan."""
     paths: Literal["steps", "straight"] = "steps"
     """Each step from those of training, or one constant motion with a turn at its end."""
     steps: int = Field(3, ge=2)

@@ -27,14 +27,14 @@ from chiasm.documents import Source, Split
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.worlds.instructions.settings import INSTRUCTIONS, InstructionSettings
-from chiasm.worlds.settings import SOUND_TASKS, TASKS, WorldSettings
+from chiasm.worlds.settings import INVERSE, SOUND_TASKS, TASKS, WorldSettings
 
 if TYPE_CHECKING:
     from chiasm.worlds.world import World
 
 Own = TypeVar("Own", bound=Settings)
 
-_TASKS = (*TASKS, *SOUND_TASKS, INSTRUCTIONS)
+_TASKS = (*TASKS, *SOUND_TASKS, INVERSE, INSTRUCTIONS)
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
 
@@ -45,8 +45,8 @@ class WorldSourceSettings(SourceSettings):
 
     kind: Literal["world"] = "world"
     task: str = ""
-    """text, image_text, video, action_video, vqa or instructions; with world.sounds = true also
-    sound_text, image_sound, action_video_sound or aqa."""
+    """text, image_text, video, action_video, inverse_dynamics, vqa or instructions; with
+    world.sounds = true also sound_text, image_sound, action_video_sound or aqa."""
 
     is_made: ClassVar[bool] = True
 
@@ -89,10 +89,10 @@ class WorldSourceSettings(SourceSettings):
         )
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
-        """Returns the shape of the steps of action videos and of instructed walks."""
-        if self.task == "action_video":
-            world = world_of(tables)
-            return Steps(world.action_video_frames[1], world.horizon_frames)
+        """Returns the shape of the steps between views, and of instructed walks."""
+        if self.task in ("action_video", INVERSE):
+            world, inverse = world_of(tables), self.task == INVERSE
+            return Steps(world.action_video_frames[1], world.horizon_frames, inverse=inverse)
         if self.task == INSTRUCTIONS:
             spoken = _table(tables, "instructions", InstructionSettings)
             views = spoken.views or spoken.steps[1] + 1

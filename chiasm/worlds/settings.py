@@ -12,6 +12,8 @@ TASKS = ("text", "image_text", "video", "action_video", "vqa")
 """Kinds of documents that show a world's frames."""
 SOUND_TASKS = ("sound_text", "image_sound", "action_video_sound", "aqa")
 """Kinds of documents with what is heard there."""
+INVERSE = "inverse_dynamics"
+"""Two views of a walk, and then the action between them."""
 HELD_OUT_FIRST_SEED = 1_000_000
 """Training maps have seeds below, held-out maps from here on."""
 

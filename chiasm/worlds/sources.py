@@ -1,4 +1,4 @@
-"""The five sources of a world, one kind of document each; every document names its task
+"""The sources of a world, one kind of document each; every document names its task
 in words.
 """
 
@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from chiasm.actions import ActionFormat
-from chiasm.data.goals import action_video, draw_goals, video
+from chiasm.data.goals import action_video, draw_goals, inverse_dynamics, video
 from chiasm.documents import Document, Image, Text
 from chiasm.poses import Pose
 from chiasm.worlds.camera import WorldCamera
@@ -18,7 +18,7 @@ from chiasm.worlds.captions import caption, caption_facts
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.narration import story
 from chiasm.worlds.questions import Balance, Question, all_questions, questions
-from chiasm.worlds.settings import HELD_OUT_FIRST_SEED, SOUND_TASKS, TASKS, map_seed
+from chiasm.worlds.settings import HELD_OUT_FIRST_SEED, INVERSE, SOUND_TASKS, TASKS, map_seed
 from chiasm.worlds.sight import in_sight
 from chiasm.worlds.world import World
 
@@ -36,6 +36,7 @@ _PARTS = {
     "image_sound": frozenset({False, True}),
     "action_video_sound": frozenset({False, True}),
     "aqa": frozenset[bool](),
+    INVERSE: frozenset({False}),
 }
 _VARIANTS = 16
 """Documents made of one frame or walk start, with other phrasings, questions and lengths."""
@@ -59,7 +60,7 @@ class WorldSource:
         self.world = world
         self.name = task
         self._actions = actions or ActionFormat()
-        self._key = [seed, (*TASKS, *SOUND_TASKS).index(task)]
+        self._key = [seed, (*TASKS, *SOUND_TASKS, INVERSE).index(task)]
         self._make: Callable[[int, np.random.Generator], Document] = getattr(self, f"_{task}")
         self._items = self._first_frames()
         self._order = np.random.default_rng([*self._key, 1]).permutation(len(self._items))
@@ -187,7 +188,7 @@ class WorldSource:
             return self.world.clear_frames
         settings = self.world.settings
         fewest, apart = settings.video_frames[0], 1
-        if self.name.startswith("action_video"):
+        if self.name == INVERSE or self.name.startswith("action_video"):
             fewest, apart = settings.action_video_frames[0], settings.horizon_frames[0]
         last = settings.frames_per_walk - (fewest - 1) * apart
         return np.array([frame for walk in self.world.walks for frame in walk[:last]])
@@ -217,6 +218,9 @@ class WorldSource:
 
     def _action_video(self, first: int, rng: np.random.Generator) -> Document:
         return action_video(self, [first, *self._goals(first, rng)])
+
+    def _inverse_dynamics(self, first: int, rng: np.random.Generator) -> Document:
+        return inverse_dynamics(self, first, self._goals(first, rng)[0])
 
     def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
         """Returns frames at random horizons, each from the one before, within the walk."""

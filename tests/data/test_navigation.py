@@ -127,6 +127,20 @@ def test_actions_lead_from_frame_to_frame(folder: Path, horizon: tuple[int, int]
     assert horizons == {h for h in range(horizon[0], horizon[1] + 1) if h}
 
 
+def test_inverse_dynamics_shows_both_frames_before_the_action(folder: Path):
+    source = opened(folder, task="inverse_dynamics", frames=(2, 2), horizon_frames=(1, 4))
+    horizons = set()
+    for document in documents(source):
+        before, after, told = document.spans
+        assert not before.target
+        assert not after.target
+        (number, first), (other, second) = seen(before), seen(after)
+        horizon = FORM.read(told.text).horizon_frames
+        assert (other, second) == (number, first + horizon)
+        horizons.add(horizon)
+    assert horizons == {1, 2, 3, 4}
+
+
 @pytest.mark.parametrize("spacing", [1, 3])
 def test_videos_show_frames_in_order(folder: Path, spacing: int):
     lengths = set()

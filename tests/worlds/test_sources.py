@@ -7,7 +7,7 @@ from chiasm.data.lerobot_export import export_walks, set_settings
 from chiasm.data.robots import LeRobotSettings
 from chiasm.data.source import Opening
 from chiasm.documents import Image, Text
-from chiasm.worlds.settings import TASKS, WorldSettings
+from chiasm.worlds.settings import INVERSE, TASKS, WorldSettings
 from chiasm.worlds.sources import WorldSource
 from chiasm.worlds.world import World
 
@@ -19,7 +19,7 @@ def document_key(document) -> list:
     ]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", (*TASKS, INVERSE))
 def test_a_document_is_a_function_of_seed_and_index(train: World, task: str):
     source, again = WorldSource(train, task, seed=3), WorldSource(train, task, seed=3)
     later = [document_key(again[index]) for index in (7, 5)]
@@ -29,7 +29,7 @@ def test_a_document_is_a_function_of_seed_and_index(train: World, task: str):
     assert source.name == task
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", (*TASKS, INVERSE))
 def test_indices_end_where_the_length_says(train: World, task: str):
     source = WorldSource(train, task)
     assert source[len(source) - 1].spans
@@ -50,6 +50,21 @@ def test_every_task_is_named_in_words(train: World):
         assert all(a.text.startswith("question: ") for a in prompts)
         assert all(a.text.endswith(" answer:") for a in prompts)
         assert all(a.text.startswith(" ") and a.text.endswith("\n") for a in answers)
+
+
+def test_inverse_dynamics_ends_with_the_action_between_two_given_views(train: World):
+    source = WorldSource(train, INVERSE)
+    for index in range(40):
+        before, after, told = source[index].spans
+        assert not before.target
+        assert not after.target
+        first = source.frame_of(index)
+        walk = next(walk for walk in train.walks if first in walk)
+        horizon = ActionFormat().read(told.text).horizon_frames
+        assert first + horizon in walk
+        assert told.text == source.action(first, first + horizon)
+        np.testing.assert_array_equal(before.pixels(), train.frames[first])
+        np.testing.assert_array_equal(after.pixels(), train.frames[first + horizon])
 
 
 def test_half_the_pairs_describe_and_half_draw(train: World):
@@ -153,7 +168,7 @@ def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: Wor
     assert not any(theirs[index].text in told for index in range(300))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", (*TASKS, INVERSE))
 def test_what_a_task_shows_its_frames_as(train: World, task: str):
     source = WorldSource(train, task)
     shown = {image.target for index in range(60) for image in source[index].images}
