@@ -51,11 +51,16 @@ class WalkSettings(MeasureSettings):
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
     of what may be seen, which is nearest to the truth and has no detail of its own."""
 
+    history_noise: float = Field(0.0, ge=0, lt=1)
+    """Noise with which imagined frames are read for the next one; for models that were trained with
+    as much ``objective.context_noise``."""
+
     @property
     def imagining(self) -> SamplingSettings:
         """Sampling settings of imagined frames."""
         return SamplingSettings(
             steps=self.next_view_steps or self.steps,
             guidance=self.next_view_guidance,
+            history_noise=self.history_noise,
             batch_size=self.batch_size,
         )

@@ -29,8 +29,13 @@ from chiasm.batch.streams import StreamShape
 from chiasm.data.encoding import FRAME_TOKENS
 from chiasm.documents import Continuous, Span, Text
 from chiasm.inference.canvas import Canvas, item_passage
-from chiasm.inference.choice import choose_tokens, item_noise, token_draw
-from chiasm.inference.history import History
+from chiasm.inference.choice import (
+    MADE_NOISE,
+    choose_tokens,
+    item_noise,
+    token_draw,
+)
+from chiasm.inference.history import History, with_noise
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
@@ -148,7 +153,13 @@ class Batch:
         spans = [span for progress in group for span in progress.request.spans]
         items = [span for span in spans if isinstance(span, Continuous)]
         latents = self._pretrained.tokenizers.encode_spans(items, self._decoder.device)
-        self._read(group, [self._prompts[progress.member] for progress in group], latents)
+        prompts = [self._prompts[progress.member] for progress in group]
+        noise = [self._settings.history_noise * progress.request.imagined for progress in group]
+        if any(noise):
+            seeds = [progress.request.seed for progress in group]
+            self._read(group, prompts, *with_noise(self._streams, prompts, latents, noise, seeds))
+        else:
+            self._read(group, prompts, latents)
         for first, *others in alike.values():
             self._history.copy(first.member, [progress.member for progress in others])
             for progress in others:
@@ -220,9 +231,15 @@ class Batch:
             progress.grids[shape.name] = shape.grid
             self._finish_item(progress, z_PC, item)
         if not all(progress.ended for progress in group):
-            # The last solver step read an unfinished item; what is kept is read at t = 1.
-            closed = [item_passage(shape, marks, closed=True)] * len(group)
-            self._read(group, closed, {shape.name: z_NPC.flatten(0, 1)})
+            # The last solver step read an unfinished item; what is kept is read at t = 1, or as
+            # near to it as the settings say.
+            closed, time = [item_passage(shape, marks, closed=True)] * len(group), 1.0
+            if settings.history_noise:
+                time -= settings.history_noise
+                keys = [(p.request.seed, p.num_items - 1) for p in group]
+                made = [item_noise(*key, shape, MADE_NOISE) for key in keys]
+                z_NPC = (1 - time) * torch.stack(made).to(z_NPC.device) + time * z_NPC
+            self._read(group, closed, {shape.name: z_NPC.flatten(0, 1)}, time)
 
     def _finish_item(self, progress: RequestState, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)
@@ -237,8 +254,10 @@ class Batch:
         group: list[RequestState],
         passages: list[Passage],
         latents: Mapping[str, Tensor] | None = None,
+        time: float | Mapping[str, Tensor] = 1.0,
     ) -> None:
-        last_BD = self._history.read([progress.member for progress in group], passages, latents)
+        members = [progress.member for progress in group]
+        last_BD = self._history.read(members, passages, latents, time)
         for progress, last_D in zip(group, last_BD, strict=True):
             progress.last_D = last_D
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chiasm.batch.streams import StreamShape
 
-TOKEN, ITEM_NOISE = 1, 2
+TOKEN, ITEM_NOISE, GIVEN_NOISE, MADE_NOISE = 1, 2, 3, 4
 """Purposes of a request's random numbers; part of their key."""
 
 
@@ -23,9 +23,13 @@ def token_draw(seed: int, token_number: int) -> float:
     return float(np.random.default_rng([seed, TOKEN, token_number]).random())
 
 
-def item_noise(seed: int, number: int, shape: StreamShape) -> Tensor:
-    """Returns the noise of a request's ``number``-th item: standard normal, float32 [P, C]."""
-    generator = np.random.default_rng([seed, ITEM_NOISE, number, *shape.key])
+def item_noise(seed: int, number: int, shape: StreamShape, purpose: int = ITEM_NOISE) -> Tensor:
+    """Returns the noise of a request's ``number``-th item: standard normal, float32 [P, C].
+
+    That of ``purpose`` ITEM_NOISE it is made from; with that of GIVEN_NOISE an imagined item of the
+    prompt is read, and with that of MADE_NOISE one that was made before.
+    """
+    generator = np.random.default_rng([seed, purpose, number, *shape.key])
     size = (shape.num_tokens, shape.channels)
     return torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
 

@@ -10,6 +10,7 @@ a stream, C latent channels, D width.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from torch import Tensor
 from chiasm.batch.layout import lay_out as layout_of
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import TEXT, Streams
+from chiasm.flow import mix
+from chiasm.inference.choice import GIVEN_NOISE, item_noise
 from chiasm.inference.passage import Passage, PlacedItem
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.decoder import Decoder
@@ -39,7 +42,7 @@ def lay_out(
     decoder: Decoder,
     passages: Sequence[Passage],
     latents: Mapping[str, Tensor],
-    time: float,
+    time: float | Mapping[str, Tensor],
     held_B: Sequence[int],
     cache: KeyValueCache | None,
     begin_B: Sequence[int] | None = None,
@@ -50,7 +53,7 @@ def lay_out(
         decoder: the model.
         passages: one per row.
         latents: [L, C] of the passages' items of each stream, row after row.
-        time: flow time of them all.
+        time: flow time of them all, or of each latent token, [L] of each stream.
         held_B: the number of positions that each row holds before its passage.
         cache: what the rows hold; without one the passages are all that can be seen.
         begin_B: the rotary position of each passage's first position, where it is not the number
@@ -70,7 +73,10 @@ def lay_out(
     read: dict[str, LatentInput] = {}
     for name, own in slots.items():
         there = own.to(decoder.device)
-        time_L = latents[name].new_full((len(there.item_L),), time)
+        if isinstance(time, Mapping):
+            time_L = time[name]
+        else:
+            time_L = latents[name].new_full((len(there.item_L),), time)
         read[name] = LatentInput(latents[name], time_L, there.position_L, there.place_LA)
     keys = (width, None) if cache is None else (cache.capacity, cache.lengths_B)
     mask = IntervalMask(first, last, *keys)
@@ -78,6 +84,28 @@ def lay_out(
     if cache is not None and len(read) < 2:  # those of two streams may take turns
         ends = _ends(layout.modality_BT, decoder.shapes)
     return Reading(DecoderInput(ids, modality, position, read, ends), mask, cache)
+
+
+def with_noise(
+    streams: Streams,
+    passages: Sequence[Passage],
+    latents: Mapping[str, Tensor],
+    noise_B: Sequence[float],
+    seed_B: Sequence[int],
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Returns the passages' latents [L, C] as far from clean as each row says, and their flow
+    times [L], by stream.
+    """
+    noise: dict[str, list[Tensor]] = defaultdict(list)
+    times: dict[str, list[Tensor]] = defaultdict(list)
+    for passage, level, seed in zip(passages, noise_B, seed_B, strict=True):
+        for number, item in enumerate(passage.items):
+            drawn = item_noise(seed, number, streams[item.stream].on(item.grid), GIVEN_NOISE)
+            noise[item.stream].append(drawn)
+            times[item.stream].append(torch.full((len(drawn),), 1.0 - level))
+    time = {name: torch.cat(own).to(latents[name].device) for name, own in times.items()}
+    drawn = {name: torch.cat(own).to(latents[name].device) for name, own in noise.items()}
+    return {name: mix(latents[name], drawn[name], time[name]) for name in time}, time
 
 
 def _ends(modality_BT: np.ndarray, streams: Streams) -> tuple[int, ...] | None:
@@ -141,7 +169,7 @@ class History:
         group: Sequence[int],
         passages: Sequence[Passage],
         latents: Mapping[str, Tensor],
-        time: float,
+        time: float | Mapping[str, Tensor],
     ) -> Reading:
         """Returns each member's passage behind what it has read; for a group of :meth:`gather`."""
         held = [self._held[member] for member in group]
@@ -168,13 +196,14 @@ class History:
         group: Sequence[int],
         passages: Sequence[Passage],
         latents: Mapping[str, Tensor] | None = None,
+        time: float | Mapping[str, Tensor] = 1.0,
     ) -> Tensor:
         """Reads the passages; returns the hidden vector [B, D] at each one's last position.
 
-        The passages' items are finished (flow time 1), ``latents`` [L, C] clean; the rest is as in
-        :meth:`lay_out`.
+        The passages' items are finished: flow time 1, ``latents`` [L, C] clean, unless ``time``
+        says otherwise; the rest is as in :meth:`lay_out`.
         """
-        reading = self.lay_out(group, passages, latents or {}, time=1.0)
+        reading = self.lay_out(group, passages, latents or {}, time)
         x_BTD = self._decoder(*reading)
         for member, passage in zip(group, passages, strict=True):
             self._held[member] += len(passage)

@@ -52,6 +52,9 @@ class SamplingSettings(Settings):
     stop: tuple[str, ...] = ()
     """Strings that end a request when the text written since the last item contains them; neither
     they nor what follows is part of the result. On the command line ``\\n`` is a line's end."""
+    history_noise: float = Field(default=0.0, ge=0, lt=1)
+    """Noise with which the model reads what it made itself: 1 less the flow time. For models that
+    were trained with as much ``context_noise``."""
     batch_size: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
 
@@ -64,7 +67,7 @@ IMAGINING = SamplingSettings(guidance=1.0)
 class Request:
     """One document to continue.
 
-    Every item of the prompt is clean (flow time 1). Whether it is a target only selects the stream
+    Every item of the prompt is clean (flow time 1) unless the model made it. Whether it is a target only selects the stream
     that reads it, where one stream reads another one's context: the one that read it at this place
     of a training document. With ``opens`` the continuation begins with an item of ``stream``;
     without, the model decides what comes.
@@ -82,6 +85,8 @@ class Request:
     """
     stream: str = IMAGE
     """Stream of the items that ``opens`` and ``script`` open."""
+    imagined: bool = False
+    """Whether the model made the prompt's items itself, and reads them with ``history_noise``."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral) or self.seed < 0:

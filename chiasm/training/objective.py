@@ -46,14 +46,17 @@ class Objective:
         self.settings, self.ranks = settings, ranks
 
     def flow_times(self, batch: PackedBatch, seed: int) -> dict[str, Tensor]:
-        """One flow time per item of each stream, float32 [N]: drawn, shifted; context exactly 1."""
+        """One flow time per item of each stream, float32 [N]: drawn, shifted; of context 1, or not
+        far below where it has noise.
+        """
         times = {}
         for name, slots in batch.slots.items():
             own, channels = self.settings.of(name), batch.streams[name].channels
             base_N = draw_times(batch, name, seed, own.time_distribution)
             alphas = [own.shift or default_shift(p, channels) for p in slots.tokens_N.tolist()]
             time_N = shift_time(base_N, torch.tensor(alphas, device=base_N.device))
-            times[name] = torch.where(slots.target_N, time_N, 1.0)
+            context_N = 1.0 - self.settings.context_noise * base_N
+            times[name] = torch.where(slots.target_N, time_N, context_N)
         return times
 
     def losses(
@@ -68,13 +71,15 @@ class Objective:
         """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass.
 
         ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], and
-        ``noise``, [L, C], are given where they are not to be drawn; context stays at 1 all the
-        same.
+        ``noise``, [L, C], are given where they are not to be drawn; with given times context is
+        clean.
         """
         streams = batch.slots.items()
-        times = times or self.flow_times(batch, seed)
+        if times is None:
+            times = self.flow_times(batch, seed)
+        else:
+            times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
         noise = noise or {name: draw_noise(batch, name, seed) for name, _ in streams}
-        times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
         z_t = {
             name: mix(latents[name], noise[name], times[name][own.item_L]) for name, own in streams
         }

@@ -34,6 +34,10 @@ class ObjectiveSettings(FlowSettings):
     """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
     router_z_weight: float = Field(0.0, ge=0)
     """Weight of the routers' z-loss, mean over blocks."""
+    context_noise: float = Field(0.0, ge=0, lt=1)
+    """Most noise on given items, such as the views so far: their flow time is drawn between 1 less
+    this and 1, and told; 0 leaves them clean. Then what a model made itself may be read back with
+    noise (``history_noise``), and its errors hide in it."""
     streams: dict[str, StreamObjective] = Field(default_factory=dict)  # type: ignore[assignment]
     """What differs for streams, by their names."""
 

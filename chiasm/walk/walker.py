@@ -87,7 +87,8 @@ class Walker:
         begin = self._document_begin(frames, command)
         shown = frames[begin:]
         texts = [frame.command.text for frame in shown[1:] if frame.command is not None]
-        context = Context(tuple(frame.view for frame in shown), tuple(texts))
+        made = sum(frame.command is not None for frame in shown)
+        context = Context(tuple(frame.view for frame in shown), tuple(texts), made)
         rollouts = Rollouts(
             self._sampler,
             self.sampling.model_copy(update={"guidance": guidance}),

@@ -28,10 +28,12 @@ class Context:
     Args:
         views: at least one, uint8 [H, W, 3], oldest first.
         actions: the texts between them, one fewer.
+        num_imagined: how many of the last views the model made.
     """
 
     views: tuple[np.ndarray, ...]
     actions: tuple[str, ...] = ()
+    num_imagined: int = 0
 
     def __post_init__(self) -> None:
         if not self.views or len(self.actions) != len(self.views) - 1:
@@ -41,10 +43,11 @@ class Context:
             )
 
     def after(self, actions: Sequence[str], views: Sequence[np.ndarray], most: int) -> Context:
-        """Returns the context with more steps behind it; the last ``most`` views are kept."""
+        """Returns the context with imagined steps behind it; the last ``most`` views are kept."""
         all_views, all_actions = (*self.views, *views), (*self.actions, *actions)
         kept = all_views[-most:]
-        return Context(kept, all_actions[len(all_actions) - len(kept) + 1 :])
+        between = all_actions[len(all_actions) - len(kept) + 1 :]
+        return Context(kept, between, min(len(kept), self.num_imagined + len(views)))
 
     @property
     def spans(self) -> tuple[Text | Image, ...]:
@@ -186,7 +189,13 @@ class Rollouts:
         for length in sorted(set(map(len, scripts))):
             numbers = [n for n, script in enumerate(scripts) if len(script) == length]
             requests = [
-                Request(spans[id(contexts[n])], seeds[n], script=scripts[n]) for n in numbers
+                Request(
+                    spans[id(contexts[n])],
+                    seeds[n],
+                    script=scripts[n],
+                    imagined=contexts[n].num_imagined == len(contexts[n].views),
+                )
+                for n in numbers
             ]
             limits = self._settings.model_copy(update={"max_items": length, "max_tokens": 0})
             for n, result in zip(numbers, self._sampler.generate(requests, limits), strict=True):

@@ -10,6 +10,7 @@ from chiasm.model.decoder import Decoder
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
+from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings, StreamObjective
 
@@ -168,6 +169,37 @@ def test_flow_times_are_shifted_and_context_items_are_clean(naive):
     torch.testing.assert_close(apart["image"], shifted["image"])
     time = plain["series"]
     torch.testing.assert_close(apart["series"], time / (time + 2 * (1 - time)))
+
+
+def test_context_has_noise_where_it_is_asked_for_and_targets_have_the_same_times(naive):
+    items = [naive.Picture(target=bool(n % 2)) for n in range(80)]
+    batch = naive.pack([[items]], 700)
+    clean, noised = (
+        Objective(ObjectiveSettings(context_noise=noise)).flow_times(batch, 0)["image"]
+        for noise in (0.0, 0.4)
+    )
+    target_N = batch.slots["image"].target_N
+    assert torch.equal(clean[target_N], noised[target_N])
+    context = noised[~target_N]
+    assert 0.6 <= context.min() < 0.65
+    assert 0.95 < context.max() <= 1
+    assert 0.75 < context.mean() < 0.85
+
+
+def test_noised_context_is_what_the_decoder_reads(naive, decoder):
+    batch = naive.pack([[[[9], naive.Picture(target=False), [8], naive.Picture()]]], 40)
+    z = naive.latents(batch)
+    objective = Objective(ObjectiveSettings(context_noise=0.5, prediction="v"))
+    losses = objective.losses(decoder, batch, z, seed=3)
+    times, noise = objective.flow_times(batch, 3)["image"], draw_noise(batch, "image", 3)
+    assert 0.5 < times[0] < 1
+    slots = batch.slots["image"]
+    z_t = {"image": mix(z["image"], noise, times[slots.item_L])} | {"series": z["series"]}
+    read = DecoderInput.from_batch(batch, z_t, {"image": times, "series": torch.ones(0)})
+    x = decoder(read, IntervalMask.from_batch(batch)).flatten(0, 1)
+    v = decoder.latent_output("image", x[slots.position_L[slots.target_G]])
+    wanted = (z["image"] - noise)[slots.target_G]
+    torch.testing.assert_close(losses.flow["image"].sum, (v - wanted).square().mean(1).sum())
 
 
 def test_the_default_shift_is_that_of_each_items_own_size(naive):
