@@ -351,6 +351,7 @@ OF_NO_FILE = {
     "data": "registration",
     "evaluation": "registration",
     "files": "readers resume",
+    "inference": "history_noise",
     "loop": "registration",
     "model": "registration",
     "processes": "nursery",

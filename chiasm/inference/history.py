@@ -103,9 +103,11 @@ def with_noise(
             drawn = item_noise(seed, number, streams[item.stream].on(item.grid), GIVEN_NOISE)
             noise[item.stream].append(drawn)
             times[item.stream].append(torch.full((len(drawn),), 1.0 - level))
-    time = {name: torch.cat(own).to(latents[name].device) for name, own in times.items()}
-    drawn = {name: torch.cat(own).to(latents[name].device) for name, own in noise.items()}
-    return {name: mix(latents[name], drawn[name], time[name]) for name in time}, time
+    noised, time = {}, {}
+    for name, z_LC in latents.items():
+        time[name], noise_LC = (torch.cat(own[name]).to(z_LC.device) for own in (times, noise))
+        noised[name] = mix(z_LC, noise_LC, time[name])
+    return noised, time
 
 
 def _ends(modality_BT: np.ndarray, streams: Streams) -> tuple[int, ...] | None:

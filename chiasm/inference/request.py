@@ -67,10 +67,10 @@ IMAGINING = SamplingSettings(guidance=1.0)
 class Request:
     """One document to continue.
 
-    Every item of the prompt is clean (flow time 1) unless the model made it. Whether it is a target only selects the stream
-    that reads it, where one stream reads another one's context: the one that read it at this place
-    of a training document. With ``opens`` the continuation begins with an item of ``stream``;
-    without, the model decides what comes.
+    Every item of the prompt is clean (flow time 1) unless the model made it. Whether it is a target
+    only selects the stream that reads it, where one stream reads another one's context: the one
+    that read it at this place of a training document. With ``opens`` the continuation begins with
+    an item of ``stream``; without, the model decides what comes.
 
     Requests of a batch that share one ``spans`` object are read once.
     """

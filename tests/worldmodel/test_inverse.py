@@ -1,6 +1,7 @@
 """Plans by the action that a model writes between two views."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +80,9 @@ def test_what_a_model_has_seen_is_planned(tmp_path: Path) -> None:
     planner = InverseDynamicsPlanner(pretrained, proposal, FORMAT)
     [walk] = source.walks
     world_model = Rollouts(Sampler(pretrained), SamplingSettings(steps=1, guidance=1.0))
-    for before, after in zip(walk, walk[1:], strict=False):
-        context, goal = Context((source.picture(before).pixels(),)), source.picture(after).pixels()
+    for before, after in pairwise(walk):
+        views = [source.picture(frame).pixels() for frame in (before, after)]
+        context, goal = Context((views[0],)), views[1]
         step = FORMAT.read(source.action(before, after)).step
         np.testing.assert_array_equal(planner.step(context, goal), step)
         plan = planner.plan(world_model, context, goal, flat_cost)
@@ -111,7 +113,7 @@ def test_the_path_to_a_pose_ends_there(path: tuple[int, ...]) -> None:
         return np.array(relative_pose(start, pose))
 
     wanted = end(np.array(path))
-    found = PATHS.leading_to(wanted + [0.05, -0.05, 4.0])
+    found = PATHS.leading_to(wanted + np.array([0.05, -0.05, 4.0]))
     np.testing.assert_allclose(end(found), wanted, atol=1e-9)
 
 

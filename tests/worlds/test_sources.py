@@ -19,7 +19,7 @@ def document_key(document) -> list:
     ]
 
 
-@pytest.mark.parametrize("task", (*TASKS, INVERSE))
+@pytest.mark.parametrize("task", [*TASKS, INVERSE])
 def test_a_document_is_a_function_of_seed_and_index(train: World, task: str):
     source, again = WorldSource(train, task, seed=3), WorldSource(train, task, seed=3)
     later = [document_key(again[index]) for index in (7, 5)]
@@ -29,7 +29,7 @@ def test_a_document_is_a_function_of_seed_and_index(train: World, task: str):
     assert source.name == task
 
 
-@pytest.mark.parametrize("task", (*TASKS, INVERSE))
+@pytest.mark.parametrize("task", [*TASKS, INVERSE])
 def test_indices_end_where_the_length_says(train: World, task: str):
     source = WorldSource(train, task)
     assert source[len(source) - 1].spans
@@ -168,7 +168,7 @@ def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: Wor
     assert not any(theirs[index].text in told for index in range(300))
 
 
-@pytest.mark.parametrize("task", (*TASKS, INVERSE))
+@pytest.mark.parametrize("task", [*TASKS, INVERSE])
 def test_what_a_task_shows_its_frames_as(train: World, task: str):
     source = WorldSource(train, task)
     shown = {image.target for index in range(60) for image in source[index].images}
