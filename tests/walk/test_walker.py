@@ -36,11 +36,13 @@ def walked(walker: Walker, start: Start, *typed: str, seed: int = 0) -> list[Fra
     return frames
 
 
-def test_with_documents_of_two_views_a_walk_is_a_rollout(world_model, start) -> None:
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_with_documents_of_two_views_a_walk_is_a_rollout(world_model, start, noise: float) -> None:
     model = replace(world_model, walks=WalkDocuments(views=2))
-    frames = walked(Walker(model, DRAW), start, "W", "A", "WD", seed=7)
+    sampling = DRAW.model_copy(update={"history_noise": noise})
+    frames = walked(Walker(model, sampling), start, "W", "A", "WD", seed=7)
     texts = [frame.command.text for frame in frames[1:] if frame.command]
-    [views] = Rollouts.of(model, DRAW).imagine([Context((start.view,))], [texts], seed=7)
+    [views] = Rollouts.of(model, sampling).imagine([Context((start.view,))], [texts], seed=7)
     np.testing.assert_array_equal(np.stack([frame.view for frame in frames[1:]]), views)
 
 

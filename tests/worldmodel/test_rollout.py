@@ -58,6 +58,20 @@ def test_a_long_rollout_goes_on_behind_its_last_views(sampler) -> None:
         done.append(action)
 
 
+def test_imagined_views_are_read_with_noise_and_given_ones_are_not(sampler) -> None:
+    noisy = DRAW.model_copy(update={"history_noise": 0.3})
+    actions = (AHEAD, LEFT, LEFT)
+    clean, noised = (
+        Rollouts(sampler, own).imagine([Context((view(0),))], [actions], seed=5)[0]
+        for own in (DRAW, noisy)
+    )
+    np.testing.assert_array_equal(clean[0], noised[0])
+    assert (clean[1] != noised[1]).any()
+    request = Request((Image(noised[0], target=False),), 6, script=(LEFT,), imagined=True)
+    [expected] = sampler.generate([request], noisy.model_copy(update={"max_tokens": 0}))
+    close(noised[1], next(each.pixels() for each in expected if isinstance(each, Image)))
+
+
 def test_rollouts_run_beside_each_other_as_alone_whatever_their_lengths(sampler) -> None:
     context = Context((view(0),))
     rollouts = Rollouts(sampler, DRAW, document_views=3)
