@@ -49,7 +49,9 @@ def imagine(
     choice: Choice = FIRST,
     out: Annotated[Path, typer.Option(help="A new folder.")] = Path("imagined"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise of all scripts.")] = 0,
-    sampling: Annotated[SamplingSettings, only("guidance", "history_noise", steps="solver_steps")] = IMAGINING,
+    sampling: Annotated[
+        SamplingSettings, only("guidance", "history_noise", steps="solver_steps")
+    ] = IMAGINING,
     direct: Annotated[
         bool,
         typer.Option(
