@@ -21,6 +21,7 @@ from chiasm.earlier import ELSEWHERE, built_in, name_now, value_now
 from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
+from chiasm.shipped import shipped_recipes
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -46,7 +47,9 @@ def load_toml(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> 
     try:
         content = tomllib.loads(path.read_text())
     except FileNotFoundError as error:
-        raise UserError(f"recipe {path} does not exist") from error
+        hint = f"chiasm recipes copy {path.stem} writes the package's own of that name"
+        known = path.stem in {Path(name).name for name in shipped_recipes()}
+        raise UserError(f"recipe {path} does not exist{'; ' + hint if known else ''}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read: {error}") from error
     if isinstance(overrides, Mapping):

@@ -36,6 +36,7 @@ ORDER = [
         "fields",
         "registry",
         "earlier",
+        "shipped",
         "toml",
         "roles",
         "poses",

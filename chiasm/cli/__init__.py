@@ -25,6 +25,7 @@ scaling.py     chiasm scaling: fit what a study measured, forecast from it
 cells.py       what a study's verbs show: its plan, its costs, the cells that run
 study.py       chiasm study: compare runs that differ in one thing
 report.py      chiasm report: the paper's findings beside what was measured here
+recipes.py     chiasm recipes: those that come with the package
 quickstart.py  chiasm quickstart: all of it on the embedded world
 """
 
@@ -67,6 +68,7 @@ VERBS = {
     "study": "Comparisons: a TOML file in, a page out.",
     "scaling": "Scaling laws for each modality.",
     "report": "The paper's findings and the kept results.",
+    "recipes": "The recipes that come with the package.",
 }
 """Help of each verb in the list of verbs: the first words of the verb's own help."""
 

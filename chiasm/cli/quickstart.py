@@ -16,11 +16,9 @@ import typer
 
 from chiasm.cli.options import Cache, Fresh, command
 from chiasm.cli.progress import RunDisplay
-from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.terminal import show
-
-RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+from chiasm.shipped import shipped_recipe
 
 FULL_MINUTES = 15
 """Duration that the recipe's sizes are meant for."""
@@ -53,7 +51,11 @@ def quickstart(
     if going_on and is_finished(out):
         print(f"the run in {out} is finished: open {out / 'report.html'}; --fresh begins again")
         return
-    recipe = load_recipe(kept) if going_on else scaled(load_recipe(_recipe()), minutes, seed)
+    recipe = (
+        load_recipe(kept)
+        if going_on
+        else scaled(load_recipe(shipped_recipe("quickstart")), minutes, seed)
+    )
     with RunDisplay(recipe.training.steps) as display:
         if going_on:
             display.tell(
@@ -139,9 +141,3 @@ def with_steps(recipe: Recipe, step_seconds: float, minutes: float) -> Recipe:
     schedule = training.schedule.model_copy(update={"warmup_steps": warmup})
     training = training.model_copy(update={"steps": steps, "schedule": schedule})
     return recipe.model_copy(update={"training": training})
-
-
-def _recipe() -> Path:
-    if not RECIPE.exists():
-        raise UserError(f"{RECIPE} is missing: run the quickstart from a clone of the repository")
-    return RECIPE

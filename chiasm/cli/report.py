@@ -9,13 +9,14 @@ import typer
 
 from chiasm.paper import judge, load_findings, read_results, write_paper
 from chiasm.paper import keep as keep_result
-from chiasm.paper.findings import STUDIES
+from chiasm.shipped import shipped_files
 
 app = typer.Typer(help="The paper's findings and the kept results.", no_args_is_help=True)
 
 Results = Annotated[Path, typer.Option(help="The folder of kept results.")]
 
 KEPT = Path("docs/results")
+"""In a clone, from its root; elsewhere the package's own are read."""
 
 
 @app.command()
@@ -29,14 +30,21 @@ def keep(
 
 @app.command()
 def paper(
-    results: Results = KEPT,
+    results: Annotated[
+        Path | None, typer.Option(help="The folder of kept results; without it the package's own.")
+    ] = None,
     studies: Annotated[
-        Path, typer.Option(help="The folder of studies, which say what was published.")
-    ] = STUDIES,
+        Path | None,
+        typer.Option(
+            help="The folder of studies, which say what was published; without it the package's "
+            "own."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the page is written.")] = Path("runs/paper"),
 ) -> None:
     """Write paper.html and paper.json: every finding of the paper, and what was found here."""
     findings = load_findings(studies=studies)
+    results = results or shipped_files("docs/results")
     kept = read_results(results)
     if not kept:
         print(f"no results are kept in {results}; every study will be 'not measured yet'")

@@ -15,12 +15,11 @@ from pydantic import Field, model_validator
 
 from chiasm.errors import UserError
 from chiasm.settings import Settings
+from chiasm.shipped import shipped_files
 from chiasm.studies.settings import StudySettings, load_study
 from chiasm.toml import load_toml, parse_settings
 
 SHIPPED = Path(__file__).parent / "findings.toml"
-
-STUDIES = Path("recipes/studies")
 
 STUDY_COMMANDS = (
     "chiasm study run recipes/studies/{name}.toml --slots 2",
@@ -141,17 +140,18 @@ class Findings(Settings):
     findings: tuple[FindingSettings, ...]
 
 
-def load_findings(path: Path = SHIPPED, studies: Path = STUDIES) -> Findings:
+def load_findings(path: Path = SHIPPED, studies: Path | None = None) -> Findings:
     """Returns the findings of a file, with published numbers and commands of studies filled in.
 
     Args:
         path: file of findings.
-        studies: folder of the studies that it names.
+        studies: folder of the studies that it names; None: those that come with the package.
 
     Raises:
         UserError: unknown setting, wrong value, or names that do not exist.
     """
     findings = parse_settings(Findings, load_toml(path))
+    studies = studies or shipped_files("recipes/studies")
     numbers = [number for finding in findings.findings for number in finding.numbers]
     names = dict.fromkeys(number.study.result for number in numbers if number.study is not None)
     read = {name: load_study(studies / f"{name}.toml") for name in names}
