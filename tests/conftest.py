@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -461,9 +462,16 @@ def sounds() -> type[Sounds]:
     return Sounds
 
 
+MEMORY, TEMPORARY_BYTES = Path("/dev/shm"), 4 * 2**30
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # workers of xdist share what their controller opens
-        open_nursery()
+    if hasattr(config, "workerinput"):  # workers of xdist share what their controller opens
+        return
+    open_nursery()
+    # Checkpoints are synced, and a disk takes milliseconds for each of their files.
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= TEMPORARY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
