@@ -31,10 +31,13 @@ from types import ModuleType
 from typing import Any
 
 PRELOADED = [
-    *("torch._dynamo", "torch.distributed.checkpoint"),
+    *("torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp"),
     *("torch.distributed.tensor", "torch.utils.tensorboard.writer"),
     *("chiasm.rendezvous", "chiasm.cli.train", "chiasm.cli.vision", "chiasm.cli.study"),
     *("chiasm.cli.walk", "chiasm.worlds.render"),
+    # Commands import these when their recipe is read.
+    *("chiasm.assembly", "chiasm.vision.learning.from_settings", "chiasm.walk.server"),
+    *("chiasm.studies.slot", "chiasm.studies.runner", "chiasm.cli.cells", "chiasm.cli.starts"),
 ]
 
 PLACE = "CHIASM_TESTS_NURSERY"
