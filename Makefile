@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests of a file share what they make. Files are handed out in order, those with slow tests first.
+# Tests of a file share what they make; tests/conftest.py says in which order files are handed out.
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test quick check docs bench clean
