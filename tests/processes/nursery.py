@@ -253,6 +253,9 @@ def leave(status: int) -> None:
 
 
 if __name__ == "__main__":
+    # Before OpenMP reads it; the module runs anew where a command is run.
+    os.environ |= import_module("chiasm.__main__").SHORT_WAIT
+    del sys.modules["chiasm.__main__"]
     for name in PRELOADED:
         import_module(name)
     leave(status_of(fork_again(serve(Path(os.environ[PLACE])))))
