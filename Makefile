@@ -7,8 +7,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that stand together share what they make: a worker begins with such a stretch of them.
-PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
+# Tests of a file share what they make; tests/conftest.py says in which order files are handed out.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test quick check docs bench clean
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -461,13 +462,45 @@ def sounds() -> type[Sounds]:
     return Sounds
 
 
+MEMORY, TEMPORARY_BYTES = Path("/dev/shm"), 4 * 2**30
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # workers of xdist share what their controller opens
-        open_nursery()
+    if hasattr(config, "workerinput"):  # workers of xdist share what their controller opens
+        return
+    open_nursery()
+    # Checkpoints are synced, and a disk takes milliseconds for each of their files.
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= TEMPORARY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the losses of tests/golden anew")
+
+
+TOGETHER = ("tests/evaluation/", "tests/walk/", "tests/worlds/")
+"""Folders whose tests share what takes seconds to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile`` a worker takes such a folder whole, of others a file."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folders = (folder for folder in TOGETHER if nodeid.startswith(folder))
+            return next(folders, super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins: at the end, files of quick tests keep every worker busy."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not item.nodeid.startswith(TOGETHER), item.path not in slow))
 
 
 @pytest.fixture(scope="session", autouse=True)

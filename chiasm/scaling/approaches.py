@@ -141,13 +141,22 @@ def bias_on_grid(
     return exponent - float(truth.numbers[0]), level - true_level
 
 
-def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Frontier:
+def approach3(
+    runs: Runs,
+    modality: str,
+    method: str,
+    cost: Cost,
+    signs_Rn: Array,
+    start: Laws | None = None,
+) -> Frontier:
     """Returns the power laws that the fitted parametric law implies.
+
+    ``start`` replaces the grid of starts: a law of nearly the same runs.
 
     Raises:
         Refused: too few runs, sizes or budgets, or a number that exponents need lies at a bound.
     """
-    law, losses = fit_law(runs, modality, method), runs.losses[modality]
+    law, losses = fit_law(runs, modality, method, start), runs.losses[modality]
     _refuse_bounds(law, runs)
     samples = law.none
     if len(signs_Rn):

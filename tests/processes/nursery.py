@@ -31,10 +31,13 @@ from types import ModuleType
 from typing import Any
 
 PRELOADED = [
-    *("torch._dynamo", "torch.distributed.checkpoint"),
+    *("torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp"),
     *("torch.distributed.tensor", "torch.utils.tensorboard.writer"),
     *("chiasm.rendezvous", "chiasm.cli.train", "chiasm.cli.vision", "chiasm.cli.study"),
     *("chiasm.cli.walk", "chiasm.worlds.render"),
+    # Commands import these when their recipe is read.
+    *("chiasm.assembly", "chiasm.vision.learning.from_settings", "chiasm.walk.server"),
+    *("chiasm.studies.slot", "chiasm.studies.runner", "chiasm.cli.cells", "chiasm.cli.starts"),
 ]
 
 PLACE = "CHIASM_TESTS_NURSERY"
@@ -250,6 +253,9 @@ def leave(status: int) -> None:
 
 
 if __name__ == "__main__":
+    # Before OpenMP reads it; the module runs anew where a command is run.
+    os.environ |= import_module("chiasm.__main__").SHORT_WAIT
+    del sys.modules["chiasm.__main__"]
     for name in PRELOADED:
         import_module(name)
     leave(status_of(fork_again(serve(Path(os.environ[PLACE])))))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,26 @@ def test_a_session_of_its_own_gets_the_signals_of_its_group() -> None:
         assert int(process.stdout.readline()) == process.pid
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
+
+
+LATE = """
+import sys
+there = set(sys.modules)
+from chiasm.cli import main
+try:
+    main()
+finally:
+    late = set(sys.modules) - there
+    print("late:", *(name for name in late if name.startswith("chiasm.")), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_a_training_finds_its_imports_done(
+    tiny_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """They take longer than a small training."""
+    words = ["train", str(tiny_recipe(tmp_path / "tiny.toml")), "--out", str(tmp_path / "run")]
+    with Forked([sys.executable, "-c", LATE, *words], stderr=subprocess.PIPE, text=True) as process:
+        said = process.communicate()[1]
+    assert said.splitlines()[-1].split() == ["late:"], said

@@ -29,9 +29,9 @@ from chiasm.worlds.maps import UNITS_PER_METRE
 
 STRIDE_METRES = 1.0
 TURNS_DEGREES = (-40.0, -20.0, 20.0, 40.0)
-_MOVES = [(0.0, 0.0, turn) for turn in TURNS_DEGREES] + [
-    (STRIDE_METRES, 0.0, turn) for turn in (0.0, *TURNS_DEGREES)
-]
+_TURNS_AFTER = {0.0: TURNS_DEGREES, STRIDE_METRES: (0.0, *TURNS_DEGREES)}
+"""Metres ahead → the turns that may follow."""
+_MOVES = [(ahead, 0.0, turn) for ahead, turns in _TURNS_AFTER.items() for turn in turns]
 _TURN_COST = 0.01  # per 20 degrees: of walks with as few steps, the smoothest
 _Candidate = tuple[float, int, float, Pose, tuple[Pose, ...]]
 """Cost with the remaining distance, order found, cost, pose, and the walk to it."""
@@ -68,7 +68,12 @@ def step(pose: Pose, move: tuple[float, float, float]) -> Pose:
     """Returns the pose after a move, on whole map units, where the engine can stand."""
     after = compose(pose, move)
     x, y = round(after.x_metres * UNITS_PER_METRE), round(after.y_metres * UNITS_PER_METRE)
-    return Pose(x / UNITS_PER_METRE, y / UNITS_PER_METRE, round(after.yaw_degrees, 3) % 360.0)
+    return _turned(Pose(x / UNITS_PER_METRE, y / UNITS_PER_METRE, after.yaw_degrees), 0.0)
+
+
+def _turned(pose: Pose, degrees: float) -> Pose:
+    yaw = round((pose.yaw_degrees + degrees) % 360.0, 3) % 360.0
+    return Pose(pose.x_metres, pose.y_metres, yaw)
 
 
 def _degrees_to_turn(ground: Ground, goal: Goal, start: Pose) -> float:
@@ -117,15 +122,17 @@ def _search(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Po
         if state in settled:
             continue
         settled.add(state)
-        for move in _MOVES:
-            after = step(pose, move)
-            left = distances.metres(after) / STRIDE_METRES
-            if len(walk) + left > most_steps or _state(after) in settled:
+        for ahead, turns in _TURNS_AFTER.items():
+            there = step(pose, (ahead, 0.0, 0.0))
+            left = distances.metres(there) / STRIDE_METRES
+            if len(walk) + left > most_steps or not ground.is_free_path(pose, there):
                 continue
-            if not ground.is_free_path(pose, after):
-                continue
-            spent = cost + 1.0 + _TURN_COST * abs(move[2]) / 20.0
-            heapq.heappush(front, (spent + left, next(ticket), spent, after, (*walk, after)))
+            for turn in turns:
+                after = _turned(there, turn)
+                if _state(after) not in settled:
+                    spent = cost + 1.0 + _TURN_COST * abs(turn) / 20.0
+                    found = (spent + left, next(ticket), spent, after, (*walk, after))
+                    heapq.heappush(front, found)
     return []
 
 
