@@ -27,8 +27,8 @@ def fitted(
     down, across = have_height / whole_height, have_width / whole_width
     # Cropping first keeps a very long picture from becoming a huge one.
     scale = min(whole_height / height, whole_width / width)
-    top = (whole_height - scale * height) / 2
-    left = (whole_width - scale * width) / 2
+    top = max(0.0, (whole_height - scale * height) / 2)  # which rounding makes negative
+    left = max(0.0, (whole_width - scale * width) / 2)
     right, bottom = left + scale * width, top + scale * height
     box = (left * across, top * down, right * across, bottom * down)
     picture = PillowImage.fromarray(pixels)

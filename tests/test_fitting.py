@@ -30,3 +30,7 @@ def test_a_shrunk_picture_is_cropped_as_the_whole_one() -> None:
     wanted = fitted(whole, 16, 16).astype(int)
     assert np.abs(fitted(shrunk, 16, 16, shrunk_from=(303, 159)) - wanted).mean() < 4
     assert np.abs(fitted(shrunk, 16, 16) - wanted).mean() > 10
+
+
+def test_sides_that_rounding_makes_a_trifle_too_long() -> None:
+    assert fitted(picture(351, 473), 100, 200).shape == (100, 200, 3)

@@ -10,8 +10,8 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from chiasm.fitting import fitted
 from chiasm.video import hdr
+from chiasm.video.resizing import fitted
 from chiasm.video.rule import Matrix, is_hd
 
 _UNTAGGED = frozenset({2, 3})
@@ -59,17 +59,18 @@ def upright(
         Refused: its colours cannot be known.
     """
     refuse_colors(frame)
-    height, width = frame.height, max(1, round(frame.width * (aspect or 1)))
+    whole = (frame.height, max(1, round(frame.width * (aspect or 1))))
+    if size and _is_sideways(turn):
+        size = size[::-1]
     transfer = hdr.TRANSFERS.get(int(frame.color_trc))
-    sideways = _is_sideways(turn)
-    whole = (width, height) if sideways else (height, width)
     # Codes of high dynamic range are no measure of light, which averages are to be of.
     block = 1 if transfer or not size else _block(whole, size)
     rgb = converter.reformat(
         frame,
-        width=-(-width // block),
-        height=-(-height // block),
-        format="rgb48le" if transfer else "rgb24",
+        width=-(-whole[1] // block),
+        height=-(-whole[0] // block),
+        # Planes are averaged in half the time.
+        format="rgb48le" if transfer else "gbrp" if block > 1 else "rgb24",
         src_colorspace=_colorspace(frame, untagged),
         dst_color_range=ColorRange.JPEG,
         interpolation=_AVERAGE if block > 1 else Interpolation.BILINEAR,
@@ -78,8 +79,9 @@ def upright(
     pixels = rgb.to_ndarray()
     if transfer:
         pixels = hdr.shown(pixels, transfer)
-    pixels = np.ascontiguousarray(_turned(pixels, turn))
-    return fitted(pixels, *size, shrunk_from=whole) if size else pixels
+    if size:
+        pixels = fitted(pixels, *size, shrunk_from=whole)
+    return np.ascontiguousarray(_turned(pixels, turn))
 
 
 def _block(whole: tuple[int, int], size: tuple[int, int]) -> int:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-RULE = 2
+RULE = 3
 """Version of the rule above; latents computed under another one are invalid."""
 
 Matrix = Literal["by_size", "bt601", "bt709"]
