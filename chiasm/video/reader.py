@@ -152,7 +152,7 @@ class VideoReader:
 
     def _shown(self, frame: av.VideoFrame) -> Fraction:
         """Returns for how long a last frame is on display, in ticks."""
-        return max(frame.duration or 0, self._last_duration) + self._slack
+        return max(Fraction(frame.duration or 0), self._last_duration) + self._slack
 
     def _holds(self, wanted: Fraction) -> bool:
         """Returns whether the frame is in memory, if the file has it."""

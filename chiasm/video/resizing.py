@@ -86,8 +86,8 @@ def _stretch(have: int, whole: int, wanted: int, pixels: int, results: int) -> _
     begin, each = shrunk * (whole - scale * wanted) / 2, shrunk * scale
     if begin == 0:
         return _Stretch(slice(0, have), 0, float(1 / each))
-    end = min(have, ceil(have - begin + _REACH * max(1, each)))
-    least = ceil(_REACH * max(1, 1 / each))
+    end = min(have, ceil(have - begin + _REACH * max(Fraction(1), each)))
+    least = ceil(_REACH * max(Fraction(1), 1 / each))
     for before in range(least, least + 2 * each.denominator):
         first = begin - before * each
         if first >= 0 and first.denominator == 1:
