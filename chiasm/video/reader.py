@@ -24,9 +24,8 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 
-from chiasm.video.colors import display_matrix
+from chiasm.video.colors import Converter, display_matrix
 from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
 
 _RECENT_BYTES, _RECENT_FRAMES = 1 << 25, 16
@@ -67,8 +66,7 @@ class VideoReader:
             raise VideoError(path, NO_STAMPS)
         self._first_stamp, self.first, _ = self._recent[0]
         self.turn = display_matrix(self.first)
-        self.converter = VideoReformatter()
-        """What converts its frames, one after another: to prepare it takes time."""
+        self.converter = Converter()
         rates = [self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate]
         frames = [1 / (rate * self.time_base) for rate in rates if rate]
         self._last_duration = max(frames, default=Fraction(1, 10) / self.time_base)
