@@ -55,7 +55,7 @@ def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         height: wanted height.
         width: wanted width.
     """
-    have = pixels.shape[:2]
+    have = pixels.shape[0], pixels.shape[1]
     sides = _part(have, have, (height, width))
     if sides is None or (height, width) == have:
         return fitting.fitted(pixels, height, width, _REDUCING_GAP)
@@ -115,8 +115,9 @@ def _graph(
     down, across = sides
     graph = Graph()
     graph.threads = 1
-    have = {"width": frame.width, "height": frame.height, "format": frame.format}
-    source = graph.add_buffer(**have, time_base=Fraction(1, 1000))
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
     part = frame.width - 2 * across.cut, frame.height - 2 * down.cut, across.cut, down.cut
     to = f"{size[1] + 2 * across.more}:{size[0] + 2 * down.more}"
     colors = f"in_color_matrix={_MATRICES[matrix]}:in_range={'full' if is_full else 'limited'}"
