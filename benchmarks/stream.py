@@ -7,7 +7,8 @@ consumes on this machine, and the ratio.
     python benchmarks/stream.py [world.train_maps=16 ...]     (settings to override in the recipe)
 
 Of shards: samples per second of a source's documents in shuffled order, beside those of the bare
-readers of Python's tarfile and of pyarrow in the order of the file, all on one thread, in turns.
+readers of Python's tarfile and of pyarrow in the order of the file, and beside pyarrow's cells in
+the same shuffled order of a table in memory, all on one thread, in turns.
 
     python benchmarks/stream.py shards
 
@@ -137,6 +138,13 @@ def bare_parquet(path: Path) -> int:
     return sum(len(batch.to_pylist()) for batch in parquet.ParquetFile(path).iter_batches(256))
 
 
+def bare_cells(path: Path, order: list[int]) -> Callable[[], object]:
+    """What reads the rows of a table that is in memory, in an order."""
+    table = parquet.read_table(path)
+    columns = [table.column(name).combine_chunks() for name in ("image", "text")]
+    return lambda: [[column[number].as_py() for column in columns] for number in order]
+
+
 def opened(path: Path, cache: Path) -> Opened:
     settings = ImageTextSettings(path=str(path))
     return open_sources({"own": settings}, Opening(512, cache_folder=cache))["own"]
@@ -177,11 +185,18 @@ def beside(path: Path, bare: Callable[[Path], int], cache: Path) -> dict[str, fl
 
     own_seconds, bare_seconds = best_seconds(read, lambda: bare(path))
     rate, bare_rate = len(order) / own_seconds, SHARD_SAMPLES / bare_seconds
-    return {
+    found = {
         "samples_per_second": round(rate),
         "bare_samples_per_second": round(bare_rate),
         "ratio": round(rate / bare_rate, 2),
     }
+    if path.suffix == ".parquet":
+        own_seconds, bare_seconds = best_seconds(
+            read, bare_cells(path, [each // 2 for each in order])
+        )
+        found["bare_shuffled_samples_per_second"] = round(len(order) / bare_seconds)
+        found["ratio_to_bare_shuffled"] = round(bare_seconds / own_seconds, 2)
+    return found
 
 
 def of_openings(folder: Path) -> dict[str, object]:

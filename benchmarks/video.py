@@ -1,14 +1,21 @@
-"""Frames of video files per second of processor time: the stream's, beside bare PyAV's.
+"""Frames of video files per second: the stream's, beside bare PyAV's on the same files.
 
 The stream reads clips in its own order, puts them into packed rows and gives every frame at its
-size; what is counted is the first epoch, in which no frame is in memory. Beside it the same files
-in order with no more than PyAV on one thread: decoded, and nothing done with the frames; and
-decoded, with the frames that clips have converted and resized in one pass of swscale (whose filter
-is not that of this library's rule). Clips of every frame of a file, and of 4 frames per second.
+size; what is counted is the first epoch, in which no frame is in memory, and nothing is read ahead.
+Beside it bare PyAV, which takes the frames that the clips have, by their stamps, in the order of
+the files, on one thread as the stream:
+
+- ``decoding``: it decodes, and nothing is done with the frames;
+- ``swscale``: it also converts and resizes, in one pass of swscale: whole frames, distorted, by
+  another filter than that of this library's rule;
+- ``pillow``: it also converts, and Pillow crops and resizes: the pixels that the stream gives.
+
+All four take turns. Rates are medians by processor time, those by the clock stand beside them, and
+a share is the median of the rounds' own. Clips of every frame of a file, and of 4 frames a second.
 Beside them clips in fully random order, which decode what lies before each, and the memory that a
 process gains by reading clips all over a long file.
 
-    python benchmarks/video.py
+    python benchmarks/video.py [360p ...]     (cases whose names begin so; without, all)
 """
 
 from __future__ import annotations
@@ -22,19 +29,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import av
 import numpy as np
 import torch
 from av.video.reformatter import Interpolation, VideoReformatter
+from PIL import Image as PillowImage
 from record import write_record
 
+import chiasm.data.stream
 from chiasm.assembly import build_inputs, build_stream, open_material
 from chiasm.documents import Source
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.video import frame, reader
 
-RATE, CLIP, REPEATS = 30, 8, 2
+RATE, CLIP, ROUNDS = 30, 8, 5
 FILES, SECONDS, LONG_SECONDS = 4, 16, 300
 SIZES = {"360p": (640, 360), "720p": (1280, 720)}
 RATES = {"every frame": {"frame_stride": 1}, "4 per second": {"frames_per_second": 4.0}}
@@ -74,22 +85,40 @@ def recipe_of(folder: Path, pixels: int, **settings: object) -> Recipe:
     )
 
 
-def streamed(recipe: Recipe) -> tuple[float, int]:
-    """Reads an epoch of the stream but for its last rows, of files that nobody has read before.
+class Took(NamedTuple):
+    """Frames per second of processor time and by the clock, and frames that were decoded."""
 
-    Returns frames per second, and how many were decoded for that.
-    """
+    rate: float
+    clock_rate: float
+    decoded: int
+
+
+def timed(read: Callable[[], int]) -> Took:
+    """Rates of something that returns how many frames it gave."""
+    with counted() as decoded:
+        clock, processor = time.perf_counter(), time.process_time()
+        frames = read()
+        processor, clock = time.process_time() - processor, time.perf_counter() - clock
+    return Took(frames / processor, frames / clock, len(decoded))
+
+
+def streamed(recipe: Recipe) -> Took:
+    """Reads an epoch of the stream but for its last rows, of files that nobody has read before."""
     material = open_material(recipe)
     stream = build_stream(recipe, material.train, build_inputs(recipe, material.train), recipe.seed)
-    wanted, frames = 0.95 * CLIP * len(material.train["films"]), 0
+    wanted = 0.95 * CLIP * len(material.train["films"])
     frame._forget()
-    with counted() as decoded:
-        begin = time.process_time()
+
+    def read() -> int:
+        frames = 0
         while frames < wanted:
             frames += len(next(stream).slots["image"].items)
-        seconds = time.process_time() - begin
-    stream.close()
-    return frames / seconds, len(decoded)
+        return frames
+
+    try:
+        return timed(read)
+    finally:
+        stream.close()
 
 
 @contextmanager
@@ -97,7 +126,7 @@ def counted() -> Iterator[list[int]]:
     """Within, the list gets an entry for each frame that is decoded."""
     plain, decoded = reader.VideoReader._stamp, []
 
-    def stamp(own: reader.VideoReader, shown: av.VideoFrame) -> Fraction | None:
+    def stamp(own: reader.VideoReader, shown: av.VideoFrame) -> int | None:
         decoded.append(1)
         return plain(own, shown)
 
@@ -108,59 +137,89 @@ def counted() -> Iterator[list[int]]:
         reader.VideoReader._stamp = plain  # type: ignore[method-assign]
 
 
-def at_random(source: Source, pixels: int) -> float:
-    """Frames per second of clips in random order, each decoded for itself."""
-    begin, frames = time.process_time(), 0
+def at_random(source: Source, pixels: int) -> int:
+    """Reads clips in random order, each decoded for itself."""
+    frames = 0
     for number in np.random.default_rng(0).permutation(len(source)).tolist():
         frame._forget()
         for image in source[number].images:
             frames += len(image.data.fitted(pixels, pixels)) > 0
-    return frames / (time.process_time() - begin)
+    return frames
 
 
-def bare(source: Source, pixels: int) -> float:
-    """Frames per second of PyAV alone, in the order of the files; 0 ``pixels``: decoded alone."""
-    wanted: dict[Path, set[int]] = {}
+Wanted = dict[Path, set[Fraction]]
+"""Times of frames in seconds, by their file."""
+
+
+def wanted_of(source: Source) -> Wanted:
+    wanted: Wanted = {}
     for number in range(len(source)):
         for image in source[number].images:
-            wanted.setdefault(image.data.path, set()).add(round(image.data.time * RATE))
-    converter = VideoReformatter()
-    how = {"format": "rgb24", "interpolation": Interpolation.BICUBIC, "threads": 1}
-    begin = time.process_time()
-    for path, numbers in wanted.items():
+            wanted.setdefault(image.data.path, set()).add(image.data.time)
+    return wanted
+
+
+def bare(wanted: Wanted, use: Callable[[av.VideoFrame], object]) -> int:
+    """Decodes files in order, and uses the frames that are wanted."""
+    for path, times in wanted.items():
         with av.open(str(path)) as container:
-            for number, own in enumerate(container.decode(_one_thread(container))):
-                if number in numbers and pixels:
-                    converter.reformat(own, width=pixels, height=pixels, **how).to_ndarray()
-    return sum(map(len, wanted.values())) / (time.process_time() - begin)
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count, stream.thread_type = 1, "NONE"
+            stamps = {round(time / stream.time_base) for time in times}
+            for own in container.decode(stream):
+                if own.pts in stamps:
+                    use(own)
+    return sum(map(len, wanted.values()))
 
 
-def _one_thread(container: av.container.InputContainer) -> av.VideoStream:
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count, stream.thread_type = 1, "NONE"
-    return stream
+def by_swscale(pixels: int) -> Callable[[av.VideoFrame], object]:
+    converter, how = VideoReformatter(), {"format": "rgb24", "threads": 1}
+
+    def use(own: av.VideoFrame) -> np.ndarray:
+        small = converter.reformat(
+            own, width=pixels, height=pixels, interpolation=Interpolation.BICUBIC, **how
+        )
+        return small.to_ndarray()
+
+    return use
 
 
-def best(run: Callable[[], float]) -> float:
-    """Returns the highest rate of several: other programs use the machine too."""
-    return max(run() for _ in range(REPEATS))
+def by_pillow(pixels: int) -> Callable[[av.VideoFrame], object]:
+    converter = VideoReformatter()
+
+    def use(own: av.VideoFrame) -> np.ndarray:
+        whole = converter.reformat(own, format="rgb24", threads=1).to_ndarray()
+        margin = (own.width - own.height) / 2
+        box = (margin, 0, own.width - margin, own.height)
+        bicubic = PillowImage.Resampling.BICUBIC
+        return np.asarray(PillowImage.fromarray(whole).resize((pixels, pixels), bicubic, box))
+
+    return use
 
 
 def compared(folder: Path, pixels: int, **settings: object) -> dict[str, float]:
     """Frames per second of one source in all ways."""
     recipe = recipe_of(folder, pixels, **settings)
     source = open_material(recipe).train["films"]
-    own, decoded = max(streamed(recipe) for _ in range(REPEATS))
-    decoding, product = best(lambda: bare(source, 0)), best(lambda: bare(source, pixels))
-    return {
-        "stream": round(own),
-        "bare_decoding": round(decoding),
-        "bare_decoding_and_resizing": round(product),
-        "share_of_bare_decoding": round(own / decoding, 2),
-        "share_of_bare_decoding_and_resizing": round(own / product, 2),
-        "clips_at_random": round(at_random(source, pixels)),
-        "decoded_for_each_frame_of_the_files": round(decoded / ((FILES - 1) * SECONDS * RATE), 3),
+    wanted = wanted_of(source)
+    ways: dict[str, Callable[[], Took]] = {
+        "stream": lambda: streamed(recipe),
+        "decoding": lambda: timed(lambda: bare(wanted, lambda own: None)),
+        "swscale": lambda: timed(lambda: bare(wanted, by_swscale(pixels))),
+        "pillow": lambda: timed(lambda: bare(wanted, by_pillow(pixels))),
     }
+    rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
+    found: dict[str, float] = {}
+    for name in ways:
+        found[name] = round(median(each[name].rate for each in rounds))
+        found[f"{name}_by_the_clock"] = round(median(each[name].clock_rate for each in rounds))
+    for name in ("decoding", "swscale", "pillow"):
+        share = median(each["stream"].rate / each[name].rate for each in rounds)
+        found[f"share_of_{name}"] = round(share, 2)
+    decoded = rounds[0]["stream"].decoded / ((FILES - 1) * SECONDS * RATE)
+    found["decoded_for_each_frame_of_the_files"] = round(decoded, 3)
+    found["clips_at_random"] = round(timed(lambda: at_random(source, pixels)).rate)
+    return found
 
 
 def gained_megabytes(folder: Path) -> float:
@@ -186,7 +245,7 @@ def _kilobytes(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def figures() -> dict[str, object]:
+def figures(beginnings: tuple[str, ...]) -> dict[str, object]:
     """All figures, by size and rate."""
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -198,13 +257,15 @@ def figures() -> dict[str, object]:
             for rate, settings in RATES.items():
                 for side in PIXELS:
                     case = f"{size}, {rate}, to {side} pixels"
-                    found[case] = compared(folder, side, **settings)
-                    print(case, found[case], flush=True)
-        folder = Path(name) / "long"
-        folder.mkdir()
-        for number, seconds in enumerate((LONG_SECONDS, 8)):
-            write_film(folder / f"{number}.mp4", SIZES["360p"], seconds, number)
-        found["long_file_gained_megabytes"] = round(gained_megabytes(folder), 1)
+                    if case.startswith(beginnings):
+                        found[case] = compared(folder, side, **settings)
+                        print(case, found[case], flush=True)
+        if "long".startswith(beginnings):
+            folder = Path(name) / "long"
+            folder.mkdir()
+            for number, seconds in enumerate((LONG_SECONDS, 8)):
+                write_film(folder / f"{number}.mp4", SIZES["360p"], seconds, number)
+            found["long_file_gained_megabytes"] = round(gained_megabytes(folder), 1)
     return found
 
 
@@ -212,8 +273,11 @@ def main() -> None:
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["--memory"]:
         return _read_all_over(Path(sys.argv[2]))
-    found = figures()
-    write_record("video", found)
+    chiasm.data.stream.PREFETCHED_BATCHES = 0
+    beginnings = tuple(sys.argv[1:])
+    found = figures(beginnings or ("",))
+    if not beginnings:
+        write_record("video", found)
     print(json.dumps(found, indent=2))
 
 

@@ -43,8 +43,8 @@ _PLACES: dict[pa.DataType, Literal["i", "q"]] = {
 
 Cell = Callable[[int], Any]
 """Reads one of a batch's cells, by its number."""
-_REMEMBERED_CELLS = 1 << 14
-"""What reads the cells of so many batches and columns is kept, a kilobyte each."""
+_REMEMBERED_BATCHES = 1 << 13
+"""What reads the cells of so many batches is kept, a kilobyte for each of the columns read."""
 
 
 class ArrowTable(FileTable):
@@ -59,7 +59,7 @@ class ArrowTable(FileTable):
         self._batches = table.to_batches()
         self._ends = list(accumulate(map(len, self._batches)))
         self._length = len(table)
-        self._cell = lru_cache(_REMEMBERED_CELLS)(self._read_by)
+        self._cells = lru_cache(_REMEMBERED_BATCHES)(self._read_by)
 
     def __len__(self) -> int:
         return self._length
@@ -68,14 +68,13 @@ class ArrowTable(FileTable):
         """See :class:`~chiasm.data.table.Table`."""
         row: Row = {}
         which, own = self._place(number)
-        for name in columns or self.columns:
-            if name in self.columns:
-                try:
-                    row[name] = self._cell(which, name)(own)
-                except UnicodeDecodeError as error:  # writers do not look
-                    raise Unusable(f"{name} is no UTF-8") from error
-                except (OverflowError, ValueError) as error:
-                    raise Unusable(f"{name} holds a date that no calendar has") from error
+        try:
+            for name, read in self._cells(which, columns):  # by the microsecond
+                row[name] = read(own)
+        except UnicodeDecodeError as error:  # writers do not look
+            raise Unusable(f"{name} is no UTF-8") from error
+        except (OverflowError, ValueError) as error:
+            raise Unusable(f"{name} holds a date that no calendar has") from error
         return row
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
@@ -93,10 +92,16 @@ class ArrowTable(FileTable):
         which = bisect_right(self._ends, number)
         return which, number - (self._ends[which - 1] if which else 0)
 
-    def _read_by(self, which: int, column: str) -> Cell:
-        """Returns what reads the cells of a batch's column."""
-        labels = self._labels.get(column)
-        return _cell_of(self._batches[which].column(column), lambda cell: _value(cell, labels))
+    def _read_by(self, which: int, columns: tuple[str, ...]) -> list[tuple[str, Cell]]:
+        """Returns what reads the cells of a batch, by those columns that there are."""
+        batch = self._batches[which]
+
+        def cell_of(name: str) -> Cell:
+            labels = self._labels.get(name)
+            return _cell_of(batch.column(name), lambda cell: _value(cell, labels))
+
+        wanted = columns or self.columns
+        return [(name, cell_of(name)) for name in wanted if name in self.columns]
 
 
 def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:

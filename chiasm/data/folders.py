@@ -144,7 +144,10 @@ class FolderSource(ABC):
         Raises:
             Unusable: there is none.
         """
-        found = tuple(filter(None, map(str.strip, texts(row.get(column), column))))
+        cell = row.get(column)
+        if isinstance(cell, str) and (text := cell.strip()):  # nearly all
+            return (text,)
+        found = tuple(filter(None, map(str.strip, texts(cell, column))))
         if not found:
             raise Unusable(f"no {column}")
         return found

@@ -3,6 +3,7 @@
 errors.py   files that cannot be used, and why in few words
 rule.py     how frames become RGB, in words and as settings
 hdr.py      high dynamic range as an ordinary screen shows it
+resizing.py  a frame at the size of pictures
 colors.py   one decoded frame as upright RGB
 reader.py   one open file: seeking, and the frame at a time
 track.py    the sound track, on the clock of the pictures

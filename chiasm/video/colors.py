@@ -10,27 +10,34 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from chiasm.fitting import fitted
 from chiasm.video import hdr
+from chiasm.video.resizing import Scaler, fitted
 from chiasm.video.rule import Matrix, is_hd
 
 _UNTAGGED = frozenset({2, 3})
 _KNOWN = frozenset({0, 1, 4, 5, 6, 7, 9})
 """Matrices by their number in ITU-T H.273 which the conversion knows: RGB, BT.709, FCC, BT.601
 (twice), SMPTE 240M, BT.2020."""
+_SPACES = {1: Colorspace.ITU709, 6: Colorspace.ITU601, 9: Colorspace.BT2020}
+"""Those of them that are assumed where a frame names none."""
 
 _UNKNOWN_TRANSFERS = frozenset({8, 9, 10, 17})
 """Transfers by their number there, of which none is converted: linear, logarithmic, of film."""
 
-_LEAST_SCALE = 4
-"""How much larger than it is to be a frame stays when blocks of its pixels are averaged: with 3 the
-tones of hard contrasts are off by up to 10 of 255, with 4 by 3."""
-_AVERAGE = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-"""Without the last one, frames of an odd width are darker."""
+_LEAST_SCALE = 8
+"""How much larger than it is to be a frame must be to be resized before it becomes RGB: the steps
+of its differences of color, which stand for two pixels, are seen else."""
 
 
 class Refused(ValueError):
     """The rule does not say what the frame's colours are; the message is the reason."""
+
+
+class Converter:
+    """What converts frames, one after another: to prepare it takes time."""
+
+    def __init__(self) -> None:
+        self.whole, self.small = VideoReformatter(), Scaler()
 
 
 Turn = tuple[int, int, int, int]
@@ -42,7 +49,7 @@ def upright(
     turn: Turn,
     aspect: Fraction | None,
     untagged: Matrix,
-    converter: VideoReformatter,
+    converter: Converter,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Returns a frame as a viewer shows it: uint8 [H, W, 3], contiguous.
@@ -59,33 +66,31 @@ def upright(
         Refused: its colours cannot be known.
     """
     refuse_colors(frame)
-    height, width = frame.height, max(1, round(frame.width * (aspect or 1)))
+    whole = (frame.height, max(1, round(frame.width * (aspect or 1))))
+    if size and _is_sideways(turn):
+        size = size[::-1]
     transfer = hdr.TRANSFERS.get(int(frame.color_trc))
-    sideways = _is_sideways(turn)
-    whole = (width, height) if sideways else (height, width)
-    # Codes of high dynamic range are no measure of light, which averages are to be of.
-    block = 1 if transfer or not size else _block(whole, size)
-    rgb = converter.reformat(
+    # Codes of high dynamic range are no measure of light, which is what a filter sums up.
+    if size and not transfer and min(whole[0] / size[0], whole[1] / size[1]) >= _LEAST_SCALE:
+        small = converter.small.small(frame, whole, size, _matrix(frame, untagged))
+        if small is not None:
+            return np.ascontiguousarray(_turned(small, turn))
+    rgb = converter.whole.reformat(
         frame,
-        width=-(-width // block),
-        height=-(-height // block),
+        width=whole[1],
         format="rgb48le" if transfer else "rgb24",
-        src_colorspace=_colorspace(frame, untagged),
+        # A tag goes before what is said here.
+        src_colorspace=None if is_tagged(frame) else _SPACES[_matrix(frame, untagged)],
         dst_color_range=ColorRange.JPEG,
-        interpolation=_AVERAGE if block > 1 else Interpolation.BILINEAR,
+        interpolation=Interpolation.BILINEAR,
         threads=1,
     )
     pixels = rgb.to_ndarray()
     if transfer:
         pixels = hdr.shown(pixels, transfer)
-    pixels = np.ascontiguousarray(_turned(pixels, turn))
-    return fitted(pixels, *size, shrunk_from=whole) if size else pixels
-
-
-def _block(whole: tuple[int, int], size: tuple[int, int]) -> int:
-    """Returns the side of the blocks of pixels that are averaged before a frame is resized."""
-    scale = min(have / wanted for have, wanted in zip(whole, size, strict=True))
-    return max(1, int(scale / _LEAST_SCALE))
+    if size:
+        pixels = fitted(pixels, *size)
+    return np.ascontiguousarray(_turned(pixels, turn))
 
 
 def refuse_colors(frame: av.VideoFrame) -> None:
@@ -118,14 +123,15 @@ def display_matrix(frame: av.VideoFrame) -> Turn:
     return a, b, c, d
 
 
-def _colorspace(frame: av.VideoFrame, untagged: Matrix) -> Colorspace | None:
+def _matrix(frame: av.VideoFrame, untagged: Matrix) -> int:
+    """Returns the number of a frame's matrix in H.273."""
     if is_tagged(frame):
-        return None  # the conversion goes by the tag
+        return int(frame.colorspace)
     if int(frame.color_trc) in hdr.TRANSFERS:
-        return Colorspace.BT2020
+        return 9
     if untagged == "by_size":
         untagged = "bt709" if is_hd(frame.width, frame.height) else "bt601"
-    return Colorspace.ITU709 if untagged == "bt709" else Colorspace.ITU601
+    return 1 if untagged == "bt709" else 6
 
 
 def _is_sideways(turn: Turn) -> bool:

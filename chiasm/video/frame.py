@@ -74,8 +74,8 @@ class VideoFrame:
     def fitted(self, height: int, width: int) -> np.ndarray:
         """Returns the frame cropped to this aspect ratio and resized: uint8 [H, W, 3], read-only.
 
-        The rule is that of pictures, :func:`chiasm.fitting.fitted`, but that of frames much larger
-        than this, blocks of pixels are averaged before. Those of ``together`` are kept, as far as
+        The rule is that of pictures, :func:`chiasm.fitting.fitted`, but that frames much larger
+        than this are resized before they become RGB. Those of ``together`` are kept, as far as
         there is room.
 
         Raises:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -25,9 +24,8 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 
-from chiasm.video.colors import display_matrix
+from chiasm.video.colors import Converter, display_matrix
 from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
 
 _RECENT_BYTES, _RECENT_FRAMES = 1 << 25, 16
@@ -43,8 +41,8 @@ _NO_INDEX = "its index is missing or damaged"
 
 
 class _Decoded(NamedTuple):
-    stamp: Fraction
-    """On the file's clock."""
+    stamp: int
+    """On the file's clock, in its ticks: to count in seconds takes longer than to decode."""
     frame: av.VideoFrame
     damaged: bool
 
@@ -66,18 +64,26 @@ class VideoReader:
         self._open()
         if not self._advance():
             raise VideoError(path, NO_STAMPS)
-        self.origin, self.first, _ = self._recent[0]
+        self._first_stamp, self.first, _ = self._recent[0]
         self.turn = display_matrix(self.first)
-        self.converter = VideoReformatter()
-        """What converts its frames, one after another: to prepare it takes time."""
+        self.converter = Converter()
         rates = [self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate]
-        frames = [1 / Fraction(rate) for rate in rates if rate]
-        self._last_duration = max(frames, default=Fraction(1, 10))
+        frames = [1 / (rate * self.time_base) for rate in rates if rate]
+        self._last_duration = max(frames, default=Fraction(1, 10) / self.time_base)
         if self._advance():  # where the rate varies, those of the header are often far too low
-            frames.append(self._recent[1].stamp - self.origin)
-        self.slack = max(self.time_base, min(frames, default=self.time_base) / 2)
+            frames.append(Fraction(self._recent[1].stamp - self._first_stamp))
+        self._slack = max(Fraction(1), min(frames, default=Fraction(1)) / 2)
+        self._reach = _FIRST_REACH * 2 * self._slack
+
+    @property
+    def origin(self) -> Fraction:
+        """Stamp of the first frame on the file's clock, in seconds."""
+        return self._first_stamp * self.time_base
+
+    @property
+    def slack(self) -> Fraction:
         """Half a source frame in seconds."""
-        self._reach = _FIRST_REACH * 2 * self.slack
+        return self._slack * self.time_base
 
     @property
     def pixel_aspect(self) -> Fraction | None:
@@ -95,8 +101,8 @@ class VideoReader:
         Raises:
             VideoError: there is none then, or it is damaged.
         """
-        wanted = self.origin + time
-        if time < -self.slack:
+        wanted = self._first_stamp + time / self.time_base
+        if wanted < self._first_stamp - self._slack:
             raise VideoError(self.path, "no frame before the first", f"at {float(time):.3f} s")
         try:
             stamp, frame, damaged = self._found(wanted)
@@ -107,7 +113,7 @@ class VideoReader:
             self._recent.clear()
             stamp, frame, damaged = self._found(wanted)
         if stamp == self._recent[-1].stamp and wanted >= stamp + self._shown(frame):
-            end = float(stamp + self._shown(frame) - self.origin)
+            end = float((stamp + self._shown(frame) - self._first_stamp) * self.time_base)
             detail = f"asked for {float(time):.3f} s, where it ends at {end:.3f} s"
             raise VideoError(self.path, "no frame after the last", detail)
         if damaged:
@@ -124,7 +130,8 @@ class VideoReader:
 
     def since_first(self, frame: av.VideoFrame) -> Fraction:
         """Returns the stamp of a frame, in seconds since the first frame."""
-        return next(own.stamp for own in self._recent if own.frame is frame) - self.origin
+        stamp = next(own.stamp for own in self._recent if own.frame is frame)
+        return (stamp - self._first_stamp) * self.time_base
 
     @property
     def meets_damage(self) -> bool:
@@ -136,20 +143,19 @@ class VideoReader:
         after = None
         for own in reversed(self._recent):
             if own.stamp <= wanted:
-                near = min(self.slack, wanted - own.stamp)
+                near = min(self._slack, wanted - own.stamp)
                 return after if after is not None and after.stamp - wanted < near else own
             after = own
         return self._recent[0]
 
     def _shown(self, frame: av.VideoFrame) -> Fraction:
-        """Returns for how long a last frame is on display, in seconds."""
-        ticks = frame.duration or 0
-        return max(ticks * self.time_base, self._last_duration) + self.slack
+        """Returns for how long a last frame is on display, in ticks."""
+        return max(Fraction(frame.duration or 0), self._last_duration) + self._slack
 
     def _holds(self, wanted: Fraction) -> bool:
         """Returns whether the frame is in memory, if the file has it."""
         first, last = self._recent[0].stamp, self._recent[-1].stamp
-        return (first <= wanted or first == self.origin) and wanted <= last
+        return (first <= wanted or first == self._first_stamp) and wanted <= last
 
     def _is_near(self, wanted: Fraction) -> bool:
         return 0 <= wanted - self._recent[-1].stamp <= self._reach
@@ -158,9 +164,10 @@ class VideoReader:
         """Leads to a frame at or before a time, from which on decoding is right."""
         before = self._recent[-1].stamp if self._recent else wanted
         for back in _STEPS_BACK:
-            if wanted - back <= self.origin:
+            target = floor(wanted - back / self.time_base)
+            if target <= self._first_stamp:
                 break
-            if self._sought(wanted - back) and (key := self._recent[0].stamp) <= wanted:
+            if self._sought(target) and (key := self._recent[0].stamp) <= wanted:
                 if key <= before < wanted:  # to go on would have been as fast
                     self._reach = max(self._reach, wanted - key)
                 return
@@ -168,12 +175,12 @@ class VideoReader:
         if not self._advance():
             raise VideoError(self.path, "has changed while it was read")
 
-    def _sought(self, target: Fraction) -> bool:
+    def _sought(self, target: int) -> bool:
         """Seeks on the file's clock; returns whether a key frame follows."""
         if self._is_damaged:  # a decoder that met damage is not as a new one, even after a seek
             self._open()
         try:
-            self._container.seek(floor(target / self.time_base), stream=self._stream)
+            self._container.seek(target, stream=self._stream)
         except av.FFmpegError:
             return False  # some demuxers cannot
         self._begin()
@@ -199,7 +206,7 @@ class VideoReader:
     def _open(self) -> None:
         self._close()
         self._container, self._stream, self.in_order = open_video(self.path)
-        self.time_base = Fraction(self._stream.time_base or 0)
+        self.time_base = Fraction(self._stream.time_base or 1)
         """Seconds of a tick of the stream's stamps."""
         # One thread: memory is bounded, and a file that is cut off is an error (with threads by
         # frame it ends in silence).
@@ -213,14 +220,13 @@ class VideoReader:
 
     def _advance(self) -> bool:
         """Decodes a frame; returns False at the end of the file."""
-        with self._decoding():
+        try:
             for frame in self._decoded:
                 stamp = self._stamp(frame)
-                if stamp is None:
+                if stamp is None or (self._recent and stamp == self._recent[-1].stamp):
                     continue
-                if self._recent and stamp <= self._recent[-1].stamp:
-                    if stamp == self._recent[-1].stamp:
-                        continue
+                if self._recent and stamp < self._recent[-1].stamp:
+                    self._recent.clear()  # nothing goes on from here
                     remedy = "convert it, or leave it out"
                     raise VideoError(self.path, "time stamps that go back", remedy=remedy)
                 # So may be all that this decoder gives from now on, key frames too.
@@ -228,35 +234,27 @@ class VideoReader:
                 self._recent.append(_Decoded(stamp, frame, self._damaged))
                 self._forget()
                 return True
-        return False
-
-    def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
-        """Returns a frame's time on the file's clock; None: unknown."""
-        ticks = frame.pts
-        if self.in_order:
-            ticks = frame.dts
-            if ticks is None and self._recent:  # the decoder's last frames
-                last = self._recent[-1]
-                return last.stamp + (last.frame.duration or 1) * self.time_base
-        return None if ticks is None else ticks * self.time_base
-
-    def _forget(self) -> None:
-        size = sum(plane.buffer_size for plane in self._recent[-1].frame.planes)
-        most = min(_RECENT_FRAMES, max(2, _RECENT_BYTES // max(1, size)))
-        while len(self._recent) > most:
-            self._recent.popleft()
-
-    @contextmanager
-    def _decoding(self) -> Iterator[None]:
-        try:
-            yield
-        except VideoError:
-            self._recent.clear()  # nothing goes on from here
-            raise
         except av.FFmpegError as error:
             self._recent.clear()
             detail = f"{error.strerror}: damaged, or cut off"
             raise VideoError(self.path, "cannot be decoded", detail) from error
+        return False
+
+    def _stamp(self, frame: av.VideoFrame) -> int | None:
+        """Returns a frame's time on the file's clock in ticks; None: unknown."""
+        if not self.in_order:
+            return frame.pts
+        if frame.dts is None and self._recent:  # the decoder's last frames
+            last = self._recent[-1]
+            return last.stamp + (last.frame.duration or 1)
+        return frame.dts
+
+    def _forget(self) -> None:
+        frame = self._recent[-1].frame
+        size = frame.width * frame.height * frame.format.padded_bits_per_pixel // 8
+        most = min(_RECENT_FRAMES, max(2, _RECENT_BYTES // max(1, size)))
+        while len(self._recent) > most:
+            self._recent.popleft()
 
 
 def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:

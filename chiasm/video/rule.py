@@ -11,16 +11,15 @@
 - **Pixels that are not square** are made square by changing the width.
 - **Orientation**: turned and mirrored by the display matrix, in quarters of a turn.
 - Interlaced frames are taken as they are stored.
-- **Size**: cropped to the centre and resized as pictures are. Of a frame that is at least eight
-  times as large as it is to be, blocks of n by n pixels are averaged while it becomes RGB, n as
-  large as leaves it four times as large; not in high dynamic range.
+- **Size**: cropped to the centre and resized as pictures are. A frame that is at least eight times
+  as large as it is to be is resized before it becomes RGB; not in high dynamic range.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-RULE = 2
+RULE = 3
 """Version of the rule above; latents computed under another one are invalid."""
 
 Matrix = Literal["by_size", "bt601", "bt709"]

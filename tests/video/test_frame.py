@@ -92,7 +92,7 @@ def test_a_frame_that_is_broken_hurts_nobody_else(films, file: Path) -> None:
 
 @pytest.mark.parametrize("turn", [0, 90])
 @pytest.mark.parametrize("size", [(24, 40), (40, 24), (9, 9), (300, 500)])
-def test_large_frames_are_averaged_before_they_are_resized(
+def test_large_frames_are_resized_before_they_become_rgb(
     size: tuple[int, int], turn: int, films, tmp_path: Path
 ) -> None:
     """The same picture but for rounding, whatever is cropped, turned, or no whole block."""
