@@ -54,7 +54,11 @@ def main() -> None:
     parser.add_argument("--record", metavar="REMARK")
     asked = parser.parse_args()
     recipe = load_recipe(asked.run / "recipe.toml")
-    sources = {n: s for n, s in recipe.stream.sources.items() if s.steps(recipe.tables) is not None}
+    sources = {
+        name: source
+        for name, source in recipe.stream.sources.items()
+        if (steps := source.steps(recipe.tables)) is not None and steps.posed
+    }
     stream = recipe.stream.model_copy(update={"sources": sources})
     material = open_material(recipe.model_copy(update={"stream": stream}))
     name, held_out = next(iter(material.posed_videos().items()))

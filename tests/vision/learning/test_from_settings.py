@@ -143,7 +143,7 @@ def test_the_shipped_tokenizer_is_the_recipes() -> None:
     assert {name: told["source"][name] for name in source} == source
     told["source"] = source
     gone = dict(removed(told))
-    assert len(gone) == 12
+    assert len(gone) == 11
     del gone["render_processes"]
     assert {name: f"{value:g}" for name, value in gone.items()} == {
         name: built_in(name).split()[0] for name in gone
