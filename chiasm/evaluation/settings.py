@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationInfo, create_model
 from pydantic_core import PydanticCustomError
 
+from chiasm.evaluation.clips import ClipSettings, ImaginedClips
 from chiasm.evaluation.crossings import CrossingSettings, PictureToSound, SoundToPicture
 from chiasm.evaluation.drawings import Drawings, DrawingSettings
 from chiasm.evaluation.flow import Flow, FlowLossSettings
@@ -31,7 +32,7 @@ MEASURES = Measures()
 for _measure in (
     *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
     *(Hearing, PictureToSound, SoundToPicture, NextViews, NextSounds, ImaginedWalks),
-    *(InstructedWalks, Plans, Flow, Continuations),
+    *(ImaginedClips, InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
 
@@ -40,6 +41,7 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     WritingSettings,
     PlanSettings,
     InstructedSettings,
+    ClipSettings,
     RolloutSettings,
     NextSoundSettings,
     NextViewSettings,
