@@ -10,7 +10,7 @@ Shape suffixes: N clips, T frames of each, H and W height and width of a frame.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ import numpy as np
 from pydantic import Field
 
 from chiasm.data.reading import ReadingLog
-from chiasm.documents import Continuous, Document, Image, Source, Text
-from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
+from chiasm.documents import Continuous, Document, Image, Source, Span, Text
+from chiasm.evaluation.evaluation import Findings, HorizonPoint, Sample, Strip
 from chiasm.evaluation.horizons import ViewsAhead
 from chiasm.evaluation.material import NothingToMeasure, cluster_of, is_clip, picked, spread
 from chiasm.evaluation.measure import NO_DECODER, Measure
@@ -134,15 +134,20 @@ class Clips:
 
     def select(self, chosen: Sequence[int]) -> Clips:
         """Returns some of the clips."""
-        captions, items = ([own[n] for n in chosen] for own in (self.captions, self.items))
-        return Clips(captions, items, self.clusters[chosen], self.history, self.horizons)
+        return replace(
+            self,
+            captions=[self.captions[number] for number in chosen],
+            items=[self.items[number] for number in chosen],
+            clusters=self.clusters[chosen],
+        )
 
 
 def _cut(run: Run[ClipSettings], source: Source) -> Clips:
     """Returns held-out clips, cut to as many frames as half of them have and as are measured.
 
     Raises:
-        NothingToMeasure: half of them have no frame behind the given ones.
+        NothingToMeasure: half of them have no frame behind the given ones, or what is heard at
+            them cannot be made.
     """
     settings, history = run.settings, run.settings.history_frames
     found = _picked(source, settings.clips, run.log)
@@ -155,6 +160,9 @@ def _cut(run: Run[ClipSettings], source: Source) -> Clips:
         )
     whole = [each for each in found if _length(each[1]) >= history + reach]
     items = [_items(run, document, history + reach) for _, document in whole]
+    for stream in _streams(items[0]):
+        if not run.pretrained.tokenizers.of(stream).decodes:
+            raise NothingToMeasure(f"there is no decoder of {stream}, which stands between frames")
     alike = [n for n, own in enumerate(items) if _streams(own) == _streams(items[0])]
     return Clips(
         [document.text for _, document in whole],
@@ -182,7 +190,7 @@ def _streams(items: Sequence[Continuous]) -> list[str]:
     return [item.stream for item in items]
 
 
-def _frames(items: Sequence[Continuous]) -> np.ndarray:
+def _frames(items: Sequence[Span]) -> np.ndarray:
     return np.stack([item.pixels() for item in items if isinstance(item, Image)])
 
 
@@ -193,8 +201,7 @@ def _items(run: Run[ClipSettings], document: Document, frames: int) -> list[Cont
         frames -= isinstance(item, Image)
         if frames < 0:
             break
-        fits = isinstance(item, Image)
-        found.append(Image(run.fitted(item), item.target) if fits else item)
+        found.append(Image(run.fitted(item), item.target) if isinstance(item, Image) else item)
     return found
 
 
@@ -220,14 +227,15 @@ def _imagine(
 
     frames = [place for place, item in enumerate(clips.items[0]) if isinstance(item, Image)]
     begin = frames[given]
-    seen = [[*own[:begin]] for own in clips.items]
+    seen: list[list[Span]] = [
+        [Text(words), *own[:begin]] for words, own in zip(captions, clips.items, strict=True)
+    ]
     for place, like in enumerate(clips.items[0][begin : frames[-1] + 1]):
-        prompts = [(Text(words), *own) for words, own in zip(captions, seen, strict=True)]
-        seed = run.settings.seed + place * len(clips)
+        prompts, seed = [*map(tuple, seen)], run.settings.seed + place * len(clips)
         made = generate_items(run.sampler, prompts, like.stream, settings=sampling, seed=seed)
         for own, item in zip(seen, made, strict=True):  # in the part that it plays in training
             own.append(type(item)(item.data, like.target, item.stream))
-    return np.stack([_frames(own[begin:]) for own in seen])
+    return np.stack([_frames(own[1 + begin :]) for own in seen])
 
 
 def _samples(
@@ -242,11 +250,11 @@ def _samples(
     for place, number in enumerate(chosen):
         stays = np.repeat(last[number][None], imagined.shape[1], axis=0)
         panels = [
-            Panel.strip(f"truth; the first {history} are given", clips.frames[number]),
-            Panel.strip(LAST, stays, history),
-            Panel.strip("imagined", imagined[number], history),
+            Strip.of(f"truth; the first {history} are given", clips.frames[number]),
+            Strip.of(LAST, stays, history),
+            Strip.of("imagined", imagined[number], history),
         ]
         if drawn is not None:
-            panels.append(Panel.strip("drawn from the caption alone", drawn[place]))
+            panels.append(Strip.of("drawn from the caption alone", drawn[place]))
         words = clips.captions[number].partition(":")[2].strip()
         yield Sample(ImaginedClips.section, (("", words),) if words else (), tuple(panels))

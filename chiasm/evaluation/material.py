@@ -124,7 +124,7 @@ def is_clip(document: Document) -> bool:
     """Returns whether a document is frames that are predicted, each alone or with what is heard at
     it, behind a text or without one; the first frame may be given.
     """
-    _, *frames = [*document.images] or [None]
+    frames = [*document.images][1:]
     shape = re.fullmatch("T*I[IS]+", _letters(document))
     return bool(shape and frames and all(frame.target for frame in frames))
 

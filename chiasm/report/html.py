@@ -122,7 +122,9 @@ def _sample(sample: Sample) -> str:
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
     )
-    count = sum(not _is_strip(panel) for panel in sample.panels)
+    from chiasm.evaluation.evaluation import Strip
+
+    count = sum(not isinstance(panel, Strip) for panel in sample.panels)
     form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
     return (
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
@@ -131,9 +133,9 @@ def _sample(sample: Sample) -> str:
 
 
 def _panel(panel: Panel | SoundPanel) -> str:
-    from chiasm.evaluation.evaluation import SoundPanel
+    from chiasm.evaluation.evaluation import SoundPanel, Strip
 
-    form = ' class="strip"' * _is_strip(panel)
+    form = ' class="strip"' * isinstance(panel, Strip)
     player = ""
     if isinstance(panel, SoundPanel):
         panel = panel.beginning(sounds.MOST_SECONDS)
@@ -144,10 +146,6 @@ def _panel(panel: Panel | SoundPanel) -> str:
         f'<figure{form}><img alt="{label}" src="{data_uri(pixels_of(panel))}">{player}'
         f"<figcaption>{label}</figcaption></figure>"
     )
-
-
-def _is_strip(panel: Panel | SoundPanel) -> bool:
-    return getattr(panel, "is_strip", False)
 
 
 def _card(card: doc.Card) -> str:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,24 +13,27 @@ from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.run import Run
 from chiasm.inference.tasks import generate_items
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 
 @pytest.fixture
 def filmed(films, tmp_path):
-    """Both sides of six films of two clips each, half of them held out."""
+    """Both sides of six films of two clips each, three of them held out."""
 
     def opened(task="captioned_video", still=False, captions="film number {}", **more):
-        lines = []
-        for number in range(6):
-            first = 100 * number
-            shown = [first] * 60 if still else range(first, first + 60)
-            frames = map(films._frame, shown)
-            films.write(tmp_path / f"{number}.mkv", frames, codec="ffv1", sound="sound" in more)
-            lines.append({"video": f"{number}.mkv", "caption": captions.format(number)})
-        (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
-        settings = VideoSettings(
-            task=task, path=str(tmp_path), frames=5, held_out_fraction=0.5, **more
-        )
+        for side, numbers in (("train", (0, 1, 2)), ("other", (3, 4, 5))):
+            folder, lines = tmp_path / side, []
+            folder.mkdir(exist_ok=True)
+            for number in numbers:
+                first = 100 * number
+                shown = [first] * 60 if still else range(first, first + 60)
+                frames, path = map(films._frame, shown), folder / f"{number}.mkv"
+                films.write(path, frames, codec="ffv1", sound="sound" in more)
+                lines.append({"video": path.name, "caption": captions.format(number)})
+            (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        paths = {"path": str(tmp_path / "train"), "held_out_path": str(tmp_path / "other")}
+        settings = VideoSettings(task=task, frames=5, **paths, **more)
         found = open_sources({"films": settings}, Opening(160))["films"]
         return Material({"films": found.train}, {"films": found.held_out})
 
@@ -39,15 +43,13 @@ def filmed(films, tmp_path):
 def test_films_are_continued_beside_what_stands_still_and_other_captions(
     pretrained, filmed, settings
 ):
-    material = filmed(frames_per_second=5.0)
-    found = ImaginedClips().measure(Run(pretrained, material, settings))
+    found = ImaginedClips().measure(Run(pretrained, filmed(frames_per_second=5.0), settings))
     beside = {row.baseline_name for row in found.rows}
     assert beside == {LAST, RAW_LAST, MEAN, SHUFFLED, None}
     assert {(point.measure, point.frames_ahead) for point in found.points} == {
         (measure, ahead) for measure in ("PSNR", "SSIM", "feature distance") for ahead in (1, 2, 3)
     }, "the horizons of the settings, and the whole clip"
-    clips = len(material.held_out["films"]) // 2
-    assert {(row.num_items, row.num_clusters) for row in found.rows} == {(clips, clips // 2)}
+    assert {(row.num_items, row.num_clusters) for row in found.rows} == {(6, 3)}
     assert {row.baseline_name for row in found.rows if row.headline} == {LAST, SHUFFLED}
     assert all(np.isfinite(row.value) for row in found.rows)
     assert not found.skipped
@@ -105,6 +107,13 @@ def test_what_is_heard_between_frames_is_imagined_too(hearing_model, filmed, set
     assert [type(item) for item in clips.items[0]] == [Image, Sound] * 5
     found = ImaginedClips().measure(run)
     assert {row.baseline_name for row in found.rows} == {LAST, RAW_LAST, MEAN, None}
+    sounds = hearing_model.tokenizers["sound"]
+    encoder = Tokenizer(sounds.name, sounds.encoder, None, sounds.statistics)
+    mute = StreamTokenizers({**hearing_model.tokenizers, "sound": encoder})
+    found = ImaginedClips().measure(
+        Run(replace(hearing_model, tokenizers=mute), material, settings)
+    )
+    assert "no decoder of sound" in found.skipped["clip"]
 
 
 def test_clips_without_a_frame_behind_the_given_ones_are_skipped_with_the_reason(
