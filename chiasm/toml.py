@@ -6,6 +6,7 @@ written in the file, and what would be right.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import math
@@ -49,13 +50,39 @@ def load_toml(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> 
         raise UserError(f"recipe {path} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read: {error}") from error
+    before = copy.deepcopy(content)
     if isinstance(overrides, Mapping):
         for name, value in overrides.items():
             assign(content, name, value)
-        return content
+    else:
+        for override in overrides:
+            apply_override(content, override)
     for override in overrides:
-        apply_override(content, override)
+        _refuse_new(before, content, override.partition("=")[0])
     return content
+
+
+def _refuse_new(before: Mapping[str, Any], content: Mapping[str, Any], name: str) -> None:
+    """Refuses an override that would begin a table beside those of some kind, and names none.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    group = ""
+    for part in [part.strip() for part in name.split(".")][:-1]:
+        if part not in before:
+            kinds = [each for each, own in before.items() if "kind" in _table(own)]
+            if kinds and "kind" not in _table(content[part]):
+                why = f": there is no {part} in {group}, which has {', '.join(kinds)}"
+                remedy = f"set {group}.{part}.kind too to add one"
+                raise UserError(why, setting=name.strip(), remedy=remedy)
+            return
+        before, content = _table(before[part]), _table(content[part])
+        group = f"{group}.{part}".lstrip(".")
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySettings:
@@ -128,7 +155,8 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
     if now := value_now(name, item["input"]):
         why = "is a name of before"
         return UserError(why, setting=name, value=item["input"], remedy=f"write {now}")
-    return UserError(wanted, setting=name, value=item["input"])
+    remedy = "write true or false" if item["type"].startswith("bool") else ""
+    return UserError(wanted, setting=name, value=item["input"], remedy=remedy)
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

@@ -249,7 +249,9 @@ def test_a_path_that_is_not_there_is_refused_without_asking_the_hub(tmp_path):
         ("./nowhere", "folder in /"),
         ("../nowhere", "folder in /"),
         ("nowhere", "folder in /"),
-        ("deep/er/nowhere", "folder in /"),
+        ("deep/er/nowhere", r"folder in /.*there is no folder deep\)"),
+        ("films/barn.mp4", "there is no folder films"),
+        ("tables/barn.jsonl.gz", "there is no folder tables"),
         ("~/nowhere", "~ is not expanded"),
     ],
 )
