@@ -108,8 +108,8 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
 def _in_full(table: Table, number: int, reason: str, detail: str) -> str:
     """Returns which row is unusable, and why."""
     if detail:
-        return detail if reason in detail else f"{detail}: {reason}"
-    return f"{table.name(number).decode(errors='replace').replace(chr(0), ', row ')}: {reason}"
+        return detail if reason in detail else f"{reason}: {detail}"
+    return f"{reason}: {table.name(number).decode(errors='replace').replace(chr(0), ', row ')}"
 
 
 def outline(table: Table) -> Survey:

@@ -38,7 +38,7 @@ def test_rows_that_cannot_be_used_are_counted_by_reason():
     assert found.skipped == {"no text": 2, "half of a letter (a surrogate)": 1}
     assert (found.identity_R >= 0).tolist() == [True, False, False, True, False]
     assert told(found.skipped) == "no text: 2, half of a letter (a surrogate): 1"
-    assert found.unusable[0] == "t.csv, row 1: no text"
+    assert found.unusable[0] == "no text: t.csv, row 1"
     with pytest.raises(UserError, match="a mistake in a column"):
         surveyed((b"a",), UserError("a mistake in a column"))
 
@@ -49,7 +49,7 @@ def test_the_first_rows_that_cannot_be_used_are_told_in_full():
         Unusable(BESIDE), *[Unusable("no text")] * 30,
     )  # fmt: skip
     assert found.unusable[:3] == (
-        *("a.png: picture file empty", "video b.mp4: cut off", "t.csv, row 3: no text"),
+        *("picture file empty: a.png", "video b.mp4: cut off", "no text: t.csv, row 3"),
     )
     assert len(found.unusable) == 20
 

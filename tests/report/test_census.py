@@ -32,7 +32,7 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
     ]
     facts = SourceFacts(
         "image_text", rows=80, documents=160, held_out=8, files=tuple("abcde"),
-        skipped={"no text": 2}, unusable=("t.csv, row 7: no text",), notes=("left: x.csv",),
+        skipped={"no text": 2}, unusable=("no text: t.csv, row 7",), notes=("left: x.csv",),
         column="text", video_column="clip",
     )  # fmt: skip
     counted = [Counted("pairs", "train", 152, census, documents)]
@@ -51,7 +51,7 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
             "a, b, c and 2 more",
             "left: x.csv",
             "clip, text",
-            "t.csv, row 7: no text",
+            "no text: t.csv, row 7",
             "and 2 more of image",
             "2,000",
             "a caption &amp; more",
