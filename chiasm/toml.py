@@ -6,7 +6,6 @@ written in the file, and what would be right.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import json
 import math
@@ -50,39 +49,13 @@ def load_toml(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> 
         raise UserError(f"recipe {path} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read: {error}") from error
-    before = copy.deepcopy(content)
     if isinstance(overrides, Mapping):
         for name, value in overrides.items():
             assign(content, name, value)
-    else:
-        for override in overrides:
-            apply_override(content, override)
+        return content
     for override in overrides:
-        _refuse_new(before, content, override.partition("=")[0])
+        apply_override(content, override)
     return content
-
-
-def _refuse_new(before: Mapping[str, Any], content: Mapping[str, Any], name: str) -> None:
-    """Refuses an override that would begin a table beside those of some kind, and names none.
-
-    Raises:
-        UserError: there is no such table.
-    """
-    group = ""
-    for part in [part.strip() for part in name.split(".")][:-1]:
-        if part not in before:
-            kinds = [each for each, own in before.items() if "kind" in _table(own)]
-            if kinds and "kind" not in _table(content[part]):
-                why = f": there is no {part} in {group}, which has {', '.join(kinds)}"
-                remedy = f"set {group}.{part}.kind too to add one"
-                raise UserError(why, setting=name.strip(), remedy=remedy)
-            return
-        before, content = _table(before[part]), _table(content[part])
-        group = f"{group}.{part}".lstrip(".")
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySettings:
@@ -148,7 +121,8 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
         return UserError("is missing", setting=name, remedy="set it")
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
-        return cause.under(name) if name else cause
+        told = cause.under(name) if name else cause
+        return _new_or_mistyped(told, content)
     wanted = f": {cause or item['msg'].removeprefix('Input ')}"
     if isinstance(item["input"], Mapping):
         return UserError(wanted, setting=name)
@@ -157,6 +131,19 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
         return UserError(why, setting=name, value=item["input"], remedy=f"write {now}")
     remedy = "write true or false" if item["type"].startswith("bool") else ""
     return UserError(wanted, setting=name, value=item["input"], remedy=remedy)
+
+
+def _new_or_mistyped(error: UserError, content: Any) -> UserError:
+    """Returns an error unchanged, or one about a missing kind with the names beside its table."""
+    table, _, last = error.setting.rpartition(".")
+    group, _, own = table.rpartition(".")
+    if last != "kind" or error.why != "is missing":
+        return error
+    for part in group.split("."):
+        content = content.get(part) if isinstance(content, Mapping) else None
+    if isinstance(content, Mapping) and (others := [each for each in content if each != own]):
+        error.why += f": there is no {own} in {group}, which has {', '.join(others)}"
+    return error
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

@@ -107,8 +107,8 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("training.steps=60", "set it too, such as to 6, or train for more steps"),
         (
             "stream.sources.book.path=mine",
-            "stream.sources.book.path: there is no book in stream.sources, which has books; set "
-            "stream.sources.book.kind too to add one",
+            "stream.sources.book.kind is missing: there is no book in stream.sources, which has "
+            "books; choose one of ",
         ),
     ],
 )

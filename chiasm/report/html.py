@@ -117,13 +117,13 @@ def _row(row: doc.Row, table: doc.Table) -> str:
 
 
 def _sample(sample: Sample) -> str:
+    from chiasm.evaluation.evaluation import Strip
+
     panels = "".join(map(_panel, sample.panels))
     lines = "".join(
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
     )
-    from chiasm.evaluation.evaluation import Strip
-
     count = sum(not isinstance(panel, Strip) for panel in sample.panels)
     form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
     return (
