@@ -16,9 +16,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chiasm.documents import Continuous, Document, Image, Sound, Text
-
 if TYPE_CHECKING:
+    from chiasm.documents import Continuous, Document, Image, Sound, Text
     from chiasm.evaluation.evaluation import Evaluation
     from chiasm.evaluation.material import Material
     from chiasm.trained import Model
@@ -37,6 +36,17 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Returns a class of documents, whose imports (NumPy, Pillow) the command line begins with only
+    when it can be interrupted.
+    """
+    if name not in ("Continuous", "Document", "Image", "Sound", "Text"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from chiasm import documents
+
+    return getattr(documents, name)
 
 
 def load(path_or_hub_id: str | Path, device: str = "cpu") -> Model:

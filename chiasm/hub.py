@@ -26,7 +26,7 @@ def require_hub(name: str, setting: str) -> None:
         return
     if reason := unreachable():
         raise UserError(
-            f"is no file or folder here, and {reason}",
+            f"{_absent(name)}, and {reason}",
             setting=setting,
             value=name,
             remedy="set HF_HUB_OFFLINE=1 to use a copy that was fetched before",
@@ -37,12 +37,18 @@ def gave_none(what: str, name: str, error: BaseException, setting: str = "") -> 
     """Returns the error for a failure of the hub's clients, whose errors have unrelated types."""
     subject = "" if setting else f"{name!r} "
     return UserError(
-        f"{subject}is no folder or file here, and the hub gave no {what} of that name "
-        f"({first_line(error)})",
+        f"{subject}{_absent(name)}, and the hub gave no {what} of that name ({first_line(error)})",
         setting=setting,
         value=name,
         remedy="check the name; connect to the network once, or copy its folder here",
     )
+
+
+def _absent(name: str) -> str:
+    """Returns that nothing here has a name, which may have been meant as a path."""
+    parent = Path(name).parent
+    there = "" if parent.is_dir() else f" (there is no folder {parent})"
+    return f"is no file or folder here{there}"
 
 
 def download(name: str) -> Path:

@@ -124,14 +124,29 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
         return UserError("is missing", setting=name, remedy="set it")
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
-        return cause.under(name) if name else cause
+        told = cause.under(name) if name else cause
+        return _new_or_mistyped(told, content)
     wanted = f": {cause or item['msg'].removeprefix('Input ')}"
     if isinstance(item["input"], Mapping):
         return UserError(wanted, setting=name)
     if now := value_now(name, item["input"]):
         why = "is a name of before"
         return UserError(why, setting=name, value=item["input"], remedy=f"write {now}")
-    return UserError(wanted, setting=name, value=item["input"])
+    remedy = "write true or false" if item["type"].startswith("bool") else ""
+    return UserError(wanted, setting=name, value=item["input"], remedy=remedy)
+
+
+def _new_or_mistyped(error: UserError, content: Any) -> UserError:
+    """Returns an error unchanged, or one about a missing kind with the names beside its table."""
+    table, _, last = error.setting.rpartition(".")
+    group, _, own = table.rpartition(".")
+    if last != "kind" or error.why != "is missing":
+        return error
+    for part in group.split("."):
+        content = content.get(part) if isinstance(content, Mapping) else None
+    if isinstance(content, Mapping) and (others := [each for each in content if each != own]):
+        error.why += f": there is no {own} in {group}, which has {', '.join(others)}"
+    return error
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

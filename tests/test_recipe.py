@@ -87,7 +87,7 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("model.width=1.5", "model.width = 1.5: should be a valid integer"),
         ('model.width="96"', "model.width = '96': should be a valid integer"),
         ("model.width=-1", "model.width = -1: should be greater than 0"),
-        ("model.qk_norm=1", "model.qk_norm = 1: should be a valid boolean"),
+        ("model.qk_norm=1", "model.qk_norm = 1: should be a valid boolean; write true or false"),
         ("model.experts=many", "model.experts = 'many': should be 'dense', 'modality' or 'moe'"),
         ("model.width=100", "model.width = 100 does not divide into model.query_heads = 6"),
         ("model.moe.num_experts=8", "model.moe has settings, but model.experts = 'modality' has"),
@@ -104,6 +104,12 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("stream.sources.books.kind=world", "unknown setting stream.sources.books.path"),
         ("stream.sources.books.path=", "stream.sources.books.path is missing"),
         ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
+        ("training.steps=60", "set it too, such as to 6, or train for more steps"),
+        (
+            "stream.sources.book.path=mine",
+            "stream.sources.book.kind is missing: there is no book in stream.sources, which has "
+            "books; choose one of ",
+        ),
     ],
 )
 def test_mistakes_are_named(small: Path, override: str, message: str) -> None:
@@ -154,6 +160,13 @@ def test_mistakes_carry_their_setting(
     assert (error.setting, error.value) == (setting, value)
     assert setting in names(load_recipe(small))
     assert error.remedy or ": should be" in str(error)
+
+
+def test_a_source_is_added_with_its_kind(small: Path) -> None:
+    added = ["stream.sources.more.path=mine", "stream.sources.more.kind=text"]
+    assert list(load_recipe(small, added).stream.sources) == ["books", "more"]
+    with pytest.raises(UserError, match="there is no book in stream"):
+        load_recipe(small, {"stream.sources.book.path": "mine"})
 
 
 def test_several_mistakes_are_told_at_once(small: Path) -> None:

@@ -136,6 +136,8 @@ def check(
         wrong += sum(own.skipped.values())
         for reason, count in own.skipped.items():
             print(f"{name}: {count:,} rows: {reason}")
+        for told in own.unusable:
+            print(f"  {told}")
     for each in counted:
         wrong += sum(each.census.rejects.values())
         for reason, count in each.census.rejects.items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from statistics import fmean
 from types import TracebackType
 
 from rich.console import Console
@@ -20,6 +22,8 @@ from rich.table import Column
 
 from chiasm.loop.progress import StepReport
 
+MEAN_STEPS = 20
+"""Steps whose mean losses are shown: those of single ones jump from batch to batch."""
 LINE_INTERVAL_SECONDS = 30.0
 """Least time between two lines of a stage, where no terminal shows its bar."""
 
@@ -106,6 +110,7 @@ class RunDisplay:
         )
         self._tasks: dict[str, TaskID] = {}
         self._num_sections = 0
+        self._losses: dict[str, deque[float]] = {}
         # rich writes live bars to a file only when they stop, which is hours late for a log.
         interactive = self.progress.console.is_interactive
         self._lines = None if interactive else StageLines(self.tell)
@@ -158,17 +163,20 @@ class RunDisplay:
         self._update("evaluating", self._num_sections, self._num_sections, "")
 
     def on_step(self, report: StepReport) -> None:
-        """Shows a step of training."""
+        """Shows a step of training, with the mean losses of the last ones."""
         self.steps += 1
-        values = report.values
+        for key, value in report.values.items():
+            if key.endswith(("text_loss", "flow_loss")):
+                self._losses.setdefault(key, deque(maxlen=MEAN_STEPS)).append(value)
         # Bars show only the share of steps; lines count them.
         parts = [f"{report.step}/{self.num_steps}"] if self._lines is None else []
         parts += [f"{report.timing['tokens_per_second']:,.0f} tokens/s"]
         parts += [
-            f"{key.removesuffix('_loss').replace('/', ' ')} {value:.3f}"
-            for key, value in values.items()
-            if key.endswith(("text_loss", "flow_loss"))
+            f"{key.removesuffix('_loss').replace('/', ' ')} {fmean(last):.3f}"
+            for key, last in self._losses.items()
         ]
+        if self.steps > 1:
+            parts += [f"(means of {min(self.steps, MEAN_STEPS)} steps)"]
         self._update("training", report.step, self.num_steps, "  ".join(parts))
 
     def _update(self, what: str, done: int, of: int, note: str) -> None:

@@ -17,7 +17,7 @@ from chiasm.batch.streams import IMAGE, Streams
 from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
 from chiasm.data.media import AUDIO
 from chiasm.documents import Continuous, Image, Sound, Span, Text
-from chiasm.errors import UserError, found_at
+from chiasm.errors import UserError
 from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
 from chiasm.waveform import Waveform
 
@@ -69,6 +69,8 @@ def sample(
       chiasm sample RUN --image view.png --prompt "action: dx=+0.34 dy=-0.02 dyaw=+12"
 
       chiasm sample RUN --item sound=bark.wav --prompt "caption:"
+
+      chiasm sample RUN --image view.png --prompt "video:<image>" --draw-stream sound
 
       chiasm sample RUN --item series=wave.npy --prompt "name:"
 
@@ -177,8 +179,11 @@ def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
 
 def check_item(given: GivenItem, span: Continuous, pretrained: Pretrained) -> None:
     """Refuses an item that its stream's tokenizer cannot encode, as a picture for a sensor."""
-    with found_at(given.option):
+    try:
         pretrained.tokenizers.encode_spans([span], pretrained.device)
+    except UserError as error:  # what may be advised before a training is no help behind it
+        error.remedy = error.remedy and "give another one, or a part of it"
+        raise error.at(given.option) from error
 
 
 def drawn_stream(streams: Streams) -> str:

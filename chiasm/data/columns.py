@@ -127,6 +127,7 @@ class TableSettings(FileSettings):
             files=tuple(shown_names(table.files, tables.root)),
             column="" if alone else ", ".join(self.words(table)),
             skipped=source.survey.skipped,
+            unusable=source.survey.unusable,
             notes=(*source.notes, *unread),
             fingerprint=source.survey.fingerprint,
         )

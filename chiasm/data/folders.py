@@ -77,7 +77,7 @@ class FolderSource(ABC):
     def _described(self) -> str:
         """Returns all that what is found depends on, beside the files."""
         own = (READING, type(self).__name__, self._columns, self._group_column)
-        return repr(("survey", *own, str(self._files.root), self._files.digest))
+        return repr(("survey with unusable rows", *own, str(self._files.root), self._files.digest))
 
     def _surveyed(self) -> Found:
         self._files.looked_at = {}

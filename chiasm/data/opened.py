@@ -90,6 +90,7 @@ def _held_out_by_files(
             repeated=int(repeated.sum()),
             files=facts.files + other.files,
             skipped=dict(Counter(facts.skipped) + Counter(other.skipped)),
+            unusable=(*facts.unusable, *other.unusable),
             notes=(*facts.notes, *other_words),
             held_out_fingerprint=other.fingerprint,
         ),

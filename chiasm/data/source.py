@@ -254,6 +254,8 @@ class SourceFacts:
     audio_column: str = ""
     skipped: dict[str, int] = field(default_factory=dict)
     """Number of unusable rows by reason."""
+    unusable: tuple[str, ...] = ()
+    """The first of them, with their reasons in full."""
     repeated: int = 0
     """Training documents left out because they are held out too."""
     notes: tuple[str, ...] = ()

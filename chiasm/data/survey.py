@@ -29,6 +29,8 @@ READING = f"1, pictures by rule {RULE}"
 BESIDE = "a picture without a document of its own"
 """Reason of rows that are no mistake: pictures that the documents beside them may show."""
 
+_TOLD = 20
+"""Unusable rows that are told one by one."""
 _HASH_BITS = 48
 _BLOCK_BYTES = 1 << 20
 _EMPTY = xxhash.xxh3_128_digest(b"")
@@ -46,19 +48,21 @@ class Survey:
     """Number of unusable rows by reason."""
     fingerprint: str
     """Hash of everything that documents are made of, and of the code that makes them."""
-    first: str = ""
-    """Detail of the first unusable row that has one, such as a missing path."""
+    unusable: tuple[str, ...] = ()
+    """The first unusable rows, with their files and reasons in full."""
 
     def found(self, varied: bool, looked_at: Sequence[str] = ()) -> Found:
         """Returns the result as an index keeps it; see :meth:`of`."""
-        facts = {name: getattr(self, name) for name in ("skipped", "fingerprint", "first")}
+        facts = {name: getattr(self, name) for name in ("skipped", "fingerprint", "unusable")}
         return Found({**facts, "varied": varied}, {"identity": self.identity_R}, looked_at)
 
     @classmethod
     def of(cls, found: Found) -> Survey:
         """Returns the result that an index has kept."""
-        facts = {name: found.facts[name] for name in ("skipped", "fingerprint", "first")}
-        return cls(found.arrays["identity"], **facts)
+        skipped, fingerprint, unusable = (
+            found.facts[name] for name in ("skipped", "fingerprint", "unusable")
+        )
+        return cls(found.arrays["identity"], skipped, fingerprint, tuple(unusable))
 
     def refuse_absurd(self) -> None:
         """Raises a UserError if most rows are unusable, which means that a setting is wrong.
@@ -68,7 +72,7 @@ class Survey:
         total = len(self.identity_R) - self.skipped.get(BESIDE, 0)
         bad = sum(self.skipped.values()) - self.skipped.get(BESIDE, 0)
         if 4 * bad > 3 * total or not total:
-            first = f"; the first: {self.first}" if self.first else ""
+            first = f"; the first: {self.unusable[0]}" if self.unusable else ""
             why = f": {bad} of {total} rows cannot be used ({told(self.skipped)}{first})"
             raise UserError(why, setting="path", remedy="check it and the column settings")
 
@@ -81,7 +85,7 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     Raises:
         UserError: ``read`` raises one that is not ``Unusable``: a whole column is at fault.
     """
-    identities, skipped, first = array("q"), Counter[str](), ""
+    identities, skipped, unusable = array("q"), Counter[str](), list[str]()
     whole = xxhash.xxh3_128(f"reading {READING}".encode())
     for number in range(len(table)):
         try:
@@ -89,14 +93,23 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
         except (Unusable, UnicodeEncodeError) as error:
             reason = str(error) if isinstance(error, Unusable) else "half of a letter (a surrogate)"
             skipped[reason] += 1
-            first = first or getattr(error, "detail", "")
+            if reason != BESIDE and len(unusable) < _TOLD:
+                unusable.append(_in_full(table, number, reason, getattr(error, "detail", "")))
             identities.append(-1)
             whole.update(f"\0unusable {reason}\0".encode())
             continue
         identities.append(hashed(parts[0]))
         for part in parts:
             whole.update(len(part).to_bytes(8, "little") + part)
-    return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest(), first)
+    identity_R = np.array(identities, dtype=np.int64)
+    return Survey(identity_R, dict(skipped), whole.hexdigest(), tuple(unusable))
+
+
+def _in_full(table: Table, number: int, reason: str, detail: str) -> str:
+    """Returns which row is unusable, and why."""
+    if detail:
+        return detail if reason in detail else f"{reason}: {detail}"
+    return f"{reason}: {table.name(number).decode(errors='replace').replace(chr(0), ', row ')}"
 
 
 def outline(table: Table) -> Survey:
@@ -126,9 +139,10 @@ def file_identity(data: Path | bytes, medium: Medium = IMAGE) -> bytes:
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
         raise Unusable(f"{medium.noun} file missing", str(data)) from error
     except OSError as error:
-        raise Unusable(f"{medium.noun} file cannot be read ({error.strerror})") from error
+        why = f"{medium.noun} file cannot be read ({error.strerror})"
+        raise Unusable(why, str(data)) from error
     if found == _EMPTY:
-        raise Unusable(f"{medium.noun} file empty")
+        raise Unusable(f"{medium.noun} file empty", "" if isinstance(data, bytes) else str(data))
     return found
 
 

@@ -15,7 +15,7 @@ from chiasm.data.choice import Chosen, Fits, Wanted, choose, few_names
 from chiasm.data.files import find_files
 from chiasm.data.formats import COMPRESSED, form_of
 from chiasm.data.index import NO_INDEX, Index
-from chiasm.data.media import Medium
+from chiasm.data.media import MEDIA, Medium
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.media_folder import CAPTION_SUFFIXES
 from chiasm.data.splits import TEST, TRAIN, VALIDATION, split_by_name
@@ -163,15 +163,20 @@ def _place(file: Path) -> tuple[int, int] | str:
 
 
 def _looks_local(path: str) -> bool:
-    """Returns whether a path cannot be a name on the hub, ``owner/name``."""
-    return path.startswith(("/", "~", ".")) or "./" in path or path.count("/") != 1
+    """Returns whether a path is no name on the hub, ``owner/name``, but one of files."""
+    if path.startswith(("/", "~", ".")) or "./" in path or path.count("/") != 1:
+        return True
+    file = Path(path)
+    return bool(form_of(file)) or any(medium.is_of(file) for medium in MEDIA)
 
 
 def _absence(path: str) -> str:
     message = "does not exist: no such file or folder"
     if path.startswith("~"):
         return f"{message}; write the home folder in full, ~ is not expanded here"
-    return message if Path(path).is_absolute() else f"{message} in {Path.cwd()}"
+    missing = [parent for parent in Path(path).parents if not parent.is_dir()]
+    first = f" (there is no folder {missing[-1]})" if missing else ""
+    return f"{message}{'' if Path(path).is_absolute() else f' in {Path.cwd()}'}{first}"
 
 
 def shown(columns: Iterable[str]) -> str:

@@ -24,7 +24,10 @@ hearing.py     probes of the model's states behind a sound
 crossings.py   picture → sound, and sound → picture
 next_views.py  imagined frames against the last one, and against other actions
 next_sounds.py the next sound and the view that it is heard with
+horizons.py    likeness of imagined views by the number of frames ahead
 rollouts.py    imagined views by horizon
+clips.py       clips of held-out films, and what is imagined behind their first frames
+films.py       how films go on, by horizon
 instructed.py  imagined walks after spoken instructions, followed in the engine
 scenes.py      starts, goal pictures and the paths between them
 planning.py    plans of scenes, for the measure and for the command line

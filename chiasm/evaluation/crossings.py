@@ -5,8 +5,9 @@ Shape suffixes: N items, A channels, T samples, H and W height and width of pict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,10 +73,7 @@ class PictureToSound(Measure[CrossingSettings]):
 
     def measure(self, run: Run[CrossingSettings]) -> Findings:
         """Returns the findings on each source that asks for a sound after a picture."""
-        sources = _sources(run, Image, Sound)
-        if not sources:
-            return _nothing(run, self.section, Sound)
-        return self.by_source(sources, lambda name, each, of: self._of(run, name, each, of))
+        return _measured(run, self, Image, Sound, partial(self._of, run))
 
     def _of(self, run: Run[CrossingSettings], name: str, source: Source, of: str) -> Findings:
         train = run.material.train[name]
@@ -157,12 +155,9 @@ class SoundToPicture(Measure[CrossingSettings]):
 
     def measure(self, run: Run[CrossingSettings]) -> Findings:
         """Returns the findings on each source that asks for a picture after a sound."""
-        sources = _sources(run, Sound, Image) if run.pretrained.draws else {}
-        if not sources:
-            return _nothing(run, self.section, Image)
-        return self.by_source(sources, lambda _, each, of: self._of(run, each, of))
+        return _measured(run, self, Sound, Image, partial(self._of, run))
 
-    def _of(self, run: Run[CrossingSettings], source: Source, of: str) -> Findings:
+    def _of(self, run: Run[CrossingSettings], name: str, source: Source, of: str) -> Findings:
         items, made, wrong = _crossed(run, source, Sound, Image)
         drawn, shuffled, true = (
             np.stack([run.fitted(each) for each in pictures if isinstance(each, Image)])
@@ -215,34 +210,34 @@ def crossings(
     return [found[place] for place in spread(len(found), count).tolist()] if found else []
 
 
-def _sources(
-    run: Run[CrossingSettings], given: type[Continuous], asked: type[Continuous]
-) -> dict[str, Source]:
-    """Returns the held-out sources that have such documents; none without a stream of sounds."""
-    from chiasm.inference.sounds import sound_shape
-
-    if sound_shape(run.pretrained) is None:
-        return {}
-    return {
-        name: source
-        for name, source in run.material.held_out.items()
-        if crossings(source, given, asked, _LOOKED_AT, ReadingLog())
-    }
-
-
-def _nothing(run: Run[CrossingSettings], section: str, asked: type[Continuous]) -> Findings:
-    """Returns why a model of sounds is not measured; nothing of one without."""
+def _measured(
+    run: Run[CrossingSettings],
+    measure: Measure[CrossingSettings],
+    given: type[Continuous],
+    asked: type[Continuous],
+    of_source: Callable[[str, Source, str], Findings],
+) -> Findings:
+    """Returns the findings on each source that asks for ``asked`` after ``given``, or why there are
+    none; nothing of a model without sounds.
+    """
     from chiasm.inference.sounds import sound_shape
 
     if SOUND not in run.pretrained.tokenizers:
         return Findings()
     if sound_shape(run.pretrained) is None or (asked is Image and not run.pretrained.draws):
-        return Findings(skipped={section: "there is no decoder, so nothing can be made"})
+        return Findings(skipped={measure.section: "there is no decoder, so nothing can be made"})
+    sources = {
+        name: source
+        for name, source in run.material.held_out.items()
+        if crossings(source, given, asked, _LOOKED_AT, ReadingLog())
+    }
     why = (
         "no source asks for one of picture and sound after the other; one that does is "
         "stream.sources.NAME.kind = 'world' with task = 'image_sound'"
     )
-    return Findings(skipped={section: why})
+    if not sources:
+        return Findings(skipped={measure.section: why})
+    return measure.by_source(sources, of_source)
 
 
 def _crossed(

@@ -26,6 +26,19 @@ class Panel:
     """uint8 [H, W, 3]."""
 
 
+class Strip(Panel):
+    """Frames side by side, in a row of their own."""
+
+    @classmethod
+    def of(cls, label: str, frames_THW3: np.ndarray, blank: int = 0) -> Strip:
+        """Returns frames, uint8 [T, H, W, 3], behind so many blank ones."""
+        _, height, width, _ = frames_THW3.shape
+        gap = np.full((height, max(1, width // 16), 3), 255, np.uint8)
+        empty = np.full((height, width, 3), 255, np.uint8)
+        cells = [part for frame in (*[empty] * blank, *frames_THW3) for part in (gap, frame)]
+        return cls(label, np.concatenate(cells[1:], axis=1))
+
+
 @dataclass(frozen=True)
 class SoundPanel:
     """One labelled sound of a sample, which a page shows as a picture with a player."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -108,6 +109,10 @@ class Material:
             if isinstance(source, SoundingVideos) and "ISTIS" in _shape(source)
         }
 
+    def clips(self) -> dict[str, Source]:
+        """Returns the held-out sources whose documents of predicted pictures are clips."""
+        return {name: source for name, source in self.held_out.items() if _has_clips(source)}
+
     def training_walks(self, name: str) -> ActionVideos:
         """Returns the training split of a source of action videos."""
         source = self.train[name]
@@ -115,12 +120,32 @@ class Material:
         return source
 
 
+def is_clip(document: Document) -> bool:
+    """Returns whether a document is frames that are predicted, each alone or with what is heard at
+    it, behind a text or without one; the first frame may be given.
+    """
+    frames = [*document.images][1:]
+    shape = re.fullmatch("T*I[IS]+", _letters(document))
+    return bool(shape and frames and all(frame.target for frame in frames))
+
+
+def _has_clips(source: Source) -> bool:
+    first = _first(source, _LOOKED_AT)
+    predicted = [each for each in first if any(image.target for image in each.images)]
+    return bool(predicted) and all(map(is_clip, predicted))
+
+
 def _shape(source: Source) -> str:
+    """Returns the letters of a source's first document."""
+    return _letters(next(_first(source, _LOOKED_AT), Document(())))
+
+
+def _letters(document: Document) -> str:
     """Returns a letter for each span of a document: T of text, I of an image, S of a sound."""
-    first = next(_first(source, _LOOKED_AT), Document(()))
     letters = ((Text, "T"), (Image, "I"), (Sound, "S"), (object, "-"))
     return "".join(
-        next(letter for kind, letter in letters if isinstance(span, kind)) for span in first.spans
+        next(letter for kind, letter in letters if isinstance(span, kind))
+        for span in document.spans
     )
 
 

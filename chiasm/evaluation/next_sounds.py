@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from chiasm.capabilities import ActionVideos, SoundingVideos
-from chiasm.documents import Continuous, Image, Sound, Span, Text
+from chiasm.documents import Image, Sound, Span, Text
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.listening import DISTANCE, TrueSounds
 from chiasm.evaluation.material import NothingToMeasure, spread
@@ -20,6 +20,7 @@ from chiasm.evaluation.measure import WalkMeasure
 from chiasm.evaluation.next_views import LAST, SHUFFLED
 from chiasm.evaluation.pictures import LIKENESS, psnr
 from chiasm.evaluation.pieces import Pieces, cut_pieces
+from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import WalkSettings
 
 if TYPE_CHECKING:
@@ -70,55 +71,73 @@ class NextSounds(WalkMeasure[NextSoundSettings]):
             NothingToMeasure: no walk has a frame after ``history_frames``.
         """
         assert isinstance(held_out, SoundingVideos)
-        history = run.settings.history_frames
         pieces = cut_pieces(run, held_out, run.settings.next_sounds, 1)
         heard = [[held_out.sound(frame) for frame in frames] for frames in pieces.numbers]
         truth = TrueSounds(run, [sounds[-1] for sounds in heard])
         before_NAS = truth.read([sounds[-2] for sounds in heard])
+        true = pieces.scripts(run.settings.history_frames)
+        views, made_NAS = _imagine(run, pieces, heard, true, truth)
         frames, last_frames = pieces.frames[:, -1], run.through_tokenizer(pieces.frames[:, -2])
-        true = pieces.scripts(history)
-        views, sounds = _imagine(run, pieces, heard, true)
-        made_NAS = truth.read(sounds)
         distances = {
             LAST_SOUND: truth.distance(truth.decoded(before_NAS)),
             "raw last sound": truth.distance(before_NAS),
         }
         likeness, skipped = {LAST: psnr(last_frames, frames)}, {}
         try:
-            wrong = pieces.shuffled(history, run.settings.seed)
-            other_views, other_sounds = _imagine(run, pieces, heard, wrong)
+            wrong = pieces.shuffled(run.settings.history_frames, run.settings.seed)
+            other_views, other_NAS = _imagine(run, pieces, heard, wrong, truth)
             other_N = np.array([other != own for other, own in zip(wrong, true, strict=True)])
-            other_distance = truth.distance(truth.read(other_sounds))
-            distances[SHUFFLED] = np.where(other_N, other_distance, np.nan)
+            distances[SHUFFLED] = np.where(other_N, truth.distance(other_NAS), np.nan)
             likeness[SHUFFLED] = np.where(other_N, psnr(other_views, frames), np.nan)
         except NothingToMeasure as error:
             skipped[f"{self.section}, {SHUFFLED}{of}"] = str(error)
-        measure = run.measurement(self.section, "dB", "lower", pieces.clusters)
-        headlines = (LAST_SOUND, SHUFFLED)
-        title = f"{DISTANCE} of the next sound{of}"
-        rows = measure.rows(title, truth.distance(made_NAS), distances, headlines)
-        ceiling = truth.distance(truth.through_tokenizer)
-        title = f"{DISTANCE} of the true next sound{of}, decoded: the ceiling"
-        rows.append(measure.row(title, ceiling))
-        measure = run.measurement(self.section, *LIKENESS["PSNR"], pieces.clusters)
-        title = f"PSNR of the next view that it is heard with{of}"
-        rows += measure.rows(title, psnr(views, frames), likeness, (LAST, SHUFFLED))
-        samples = [
-            Sample(
-                self.section,
-                (("", pieces.actions[n][-1]),),
-                (
-                    Panel("last frame", pieces.frames[n, -2]),
-                    truth.panel("last sound", before_NAS[n]),
-                    Panel("imagined", views[n]),
-                    truth.panel("imagined", made_NAS[n]),
-                    Panel("truth", frames[n]),
-                    truth.panel("truth", truth.samples_NAT[n]),
-                ),
-            )
-            for n in spread(len(pieces), run.settings.shown).tolist()
+        rows = [
+            *_sound_rows(run, truth, made_NAS, distances, pieces.clusters, of),
+            *run.measurement(self.section, *LIKENESS["PSNR"], pieces.clusters).rows(
+                f"PSNR of the next view that it is heard with{of}",
+                psnr(views, frames),
+                likeness,
+                (LAST, SHUFFLED),
+            ),
         ]
+        shown = spread(len(pieces), run.settings.shown).tolist()
+        samples = [_sample(pieces, truth, before_NAS, views, made_NAS, n) for n in shown]
         return Findings(rows, samples, skipped=skipped)
+
+
+def _sound_rows(
+    run: Run[NextSoundSettings],
+    truth: TrueSounds,
+    made_NAS: np.ndarray,
+    distances: Mapping[str, np.ndarray],
+    clusters: np.ndarray,
+    of: str,
+) -> list[Row]:
+    """Returns the distance of sounds that were made, beside baselines, and the ceiling."""
+    measure = run.measurement(NextSounds.section, "dB", "lower", clusters)
+    title, headlines = f"{DISTANCE} of the next sound{of}", (LAST_SOUND, SHUFFLED)
+    rows = measure.rows(title, truth.distance(made_NAS), distances, headlines)
+    title = f"{DISTANCE} of the true next sound{of}, decoded: the ceiling"
+    return [*rows, measure.row(title, truth.distance(truth.through_tokenizer))]
+
+
+def _sample(
+    pieces: Pieces,
+    truth: TrueSounds,
+    before_NAS: np.ndarray,
+    views: np.ndarray,
+    made_NAS: np.ndarray,
+    number: int,
+) -> Sample:
+    panels = (
+        Panel("last frame", pieces.frames[number, -2]),
+        truth.panel("last sound", before_NAS[number]),
+        Panel("imagined", views[number]),
+        truth.panel("imagined", made_NAS[number]),
+        Panel("truth", pieces.frames[number, -1]),
+        truth.panel("truth", truth.samples_NAT[number]),
+    )
+    return Sample(NextSounds.section, (("", pieces.actions[number][-1]),), panels)
 
 
 def _imagine(
@@ -126,9 +145,12 @@ def _imagine(
     pieces: Pieces,
     heard: Sequence[Sequence[Sound]],
     scripts: Sequence[Sequence[str]],
-) -> tuple[np.ndarray, list[Continuous]]:
+    truth: TrueSounds,
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the view and then the sound after each piece's last action; the noise depends on the
     piece alone.
+
+    uint8 [N, H, W, 3] and, as the tokenizer reads them, float32 [N, A, S].
     """
     from chiasm.batch.streams import IMAGE
     from chiasm.inference.tasks import generate_items
@@ -148,7 +170,8 @@ def _imagine(
     # Noise of its own: that of the view has the same seed and begins alike.
     stream, later = heard[0][0].stream, seed + len(prompts)
     sounds = generate_items(run.sampler, seen, stream, settings=sampling, seed=later)
-    return np.stack([view.pixels() for view in views if isinstance(view, Image)]), sounds
+    pictures = np.stack([view.pixels() for view in views if isinstance(view, Image)])
+    return pictures, truth.read(sounds)
 
 
 def _prompt(

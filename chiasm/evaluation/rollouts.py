@@ -11,7 +11,7 @@ features.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -21,12 +21,12 @@ from chiasm.capabilities import ActionVideos
 from chiasm.data.reading import UNREADABLE
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
+from chiasm.evaluation.horizons import ViewsAhead, frames_ahead
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import WalkMeasure
-from chiasm.evaluation.pictures import LIKENESS, Truth, where
+from chiasm.evaluation.pictures import Truth, where
 from chiasm.evaluation.pieces import Pieces, cut_pieces
-from chiasm.evaluation.rows import Row
-from chiasm.evaluation.shared import WalkSettings
+from chiasm.evaluation.shared import HorizonSettings
 
 if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
@@ -37,21 +37,14 @@ DIRECT = ", in one step"
 """Suffix of the names of rows about views that were imagined at once from the context."""
 TRAINING_FRAMES = 4000
 """Training frames, evenly spread, among which the one most like the truth is looked for."""
-_HEADLINE_FRAMES = 8
-"""Headlines are about the farthest horizon up to this one."""
-_HEADLINE_MEASURE = "feature distance"
 
 
-class RolloutSettings(WalkSettings):
-    """How many walks are imagined, how far, and what is looked for in training."""
+class RolloutSettings(HorizonSettings):
+    """How many walks are imagined."""
 
     rollouts: int = Field(32, ge=0)
     """Pieces of held-out walks that are imagined from their beginning, one view after the other,
     with the true actions and with another walk's; 0 leaves rollouts out."""
-    rollout_horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1, 2, 4, 8, 16), min_length=1
-    )
-    """How many frames ahead imagined views of rollouts are measured."""
 
 
 class ImaginedWalks(WalkMeasure[RolloutSettings]):
@@ -105,6 +98,7 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
             wrong = _imagine(run, pieces, others, horizons)
         except NothingToMeasure as error:
             skipped[f"{self.section}, {SHUFFLED}{of}"] = str(error)
+        views_ahead = ViewsAhead(run, self.section, pieces.clusters, (LAST, SHUFFLED))
         points: list[HorizonPoint] = []
         for way, imagined in own.items():
             for ahead, views in imagined.items():
@@ -115,12 +109,12 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
                 if other_N.any():
                     likeness[SHUFFLED] = where(other_N, judge.likeness(wrong[way][ahead]))
                 likeness[NEAREST] = judge.likeness(alike[ahead])
-                points += _points(run, likeness, ahead, list(imagined), of + way, pieces.clusters)
+                points += views_ahead.points(likeness, ahead, list(imagined), of + way)
         through = {ahead: run.through_tokenizer(each) for ahead, each in truth.items()}
         nearest = horizons[0]
         ceiling = judges[nearest].likeness(through[nearest])
         rows = [point.row for point in points]
-        rows += _ceilings(run, ceiling, f"{_frames(nearest)}{of}", pieces.clusters)
+        rows += views_ahead.ceilings(ceiling, nearest, of)
         shown = spread(len(pieces), run.settings.shown).tolist()
         samples = [_sample(pieces, history, own, through, n) for n in shown]
         return Findings(rows, samples, points, skipped)
@@ -145,11 +139,8 @@ def _horizons(
     near = [ahead for ahead in wanted if ahead <= reach]
     if not near:
         raise NothingToMeasure(why)
-    return near, {f"{ImaginedWalks.section}, {_frames(h)}{of}": why for h in wanted if h > reach}
-
-
-def _frames(ahead: int) -> str:
-    return f"{ahead} frame{'s' if ahead > 1 else ''} ahead"
+    far = [frames_ahead(ahead) for ahead in wanted if ahead > reach]
+    return near, {f"{ImaginedWalks.section}, {each}{of}": why for each in far}
 
 
 def _imagine(
@@ -237,33 +228,6 @@ def _training_pictures(run: Run[RolloutSettings], train: ActionVideos) -> Iterat
             part = []
     if part:
         yield np.stack(part)
-
-
-def _points(
-    run: Run[RolloutSettings],
-    likeness: Mapping[str, Mapping[str, np.ndarray]],
-    ahead: int,
-    horizons: Sequence[int],
-    of: str,
-    clusters: np.ndarray,
-) -> Iterator[HorizonPoint]:
-    """Yields a row per measure and baseline; ``likeness`` has the imagined views under ``""``."""
-    farthest = max((each for each in horizons if each <= _HEADLINE_FRAMES), default=0)
-    for name, (unit, better) in LIKENESS.items():
-        measure = run.measurement(ImaginedWalks.section, unit, better, clusters)
-        contenders = {each: found[name] for each, found in likeness.items() if each}
-        headlines = (LAST, SHUFFLED) if (ahead, name) == (farthest, _HEADLINE_MEASURE) else ()
-        title = f"{name} of the imagined view {_frames(ahead)}{of}"
-        for row in measure.rows(title, likeness[""][name], contenders, headlines):
-            yield HorizonPoint(of.removeprefix(", "), name, ahead, row)
-
-
-def _ceilings(
-    run: Run[RolloutSettings], likeness: Mapping[str, np.ndarray], where: str, clusters: np.ndarray
-) -> Iterator[Row]:
-    for name, (unit, better) in LIKENESS.items():
-        measure = run.measurement(ImaginedWalks.section, unit, better, clusters)
-        yield measure.row(f"{name} of the truth {where}, decoded: the ceiling", likeness[name])
 
 
 def _sample(

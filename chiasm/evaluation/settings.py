@@ -9,8 +9,10 @@ from typing import Any, cast
 from pydantic import ValidationInfo, create_model
 from pydantic_core import PydanticCustomError
 
+from chiasm.evaluation.clips import ClipSettings
 from chiasm.evaluation.crossings import CrossingSettings, PictureToSound, SoundToPicture
 from chiasm.evaluation.drawings import Drawings, DrawingSettings
+from chiasm.evaluation.films import ImaginedFilms
 from chiasm.evaluation.flow import Flow, FlowLossSettings
 from chiasm.evaluation.hearing import Hearing, HearingSettings
 from chiasm.evaluation.instructed import InstructedSettings, InstructedWalks
@@ -31,7 +33,7 @@ MEASURES = Measures()
 for _measure in (
     *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
     *(Hearing, PictureToSound, SoundToPicture, NextViews, NextSounds, ImaginedWalks),
-    *(InstructedWalks, Plans, Flow, Continuations),
+    *(ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
 
@@ -40,6 +42,7 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     WritingSettings,
     PlanSettings,
     InstructedSettings,
+    ClipSettings,
     RolloutSettings,
     NextSoundSettings,
     NextViewSettings,

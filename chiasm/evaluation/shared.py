@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE, SamplingSettings
@@ -64,3 +66,12 @@ class WalkSettings(MeasureSettings):
             history_noise=self.history_noise,
             batch_size=self.batch_size,
         )
+
+
+class HorizonSettings(WalkSettings):
+    """What measures of views further ahead are told."""
+
+    rollout_horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 4, 8, 16), min_length=1
+    )
+    """How many frames ahead imagined views of rollouts and of clips are measured."""

@@ -17,6 +17,8 @@ from chiasm.settings import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST_ASPECT = 8.0
+"""A picture that is wider by height, or higher by width, is a stripe of few patches."""
 LEAST_GUIDANCE, MOST_GUIDANCE = 1.0, 20.0
 """Below the least, the condition would be weakened; above the most, images are saturated."""
 
@@ -46,7 +48,7 @@ class SamplingSettings(Settings):
     max_items: int = Field(default=1, ge=0)
     """Pictures and items of other streams, together, that may be generated; a further one ends the
     request."""
-    aspect: float | None = Field(default=None, gt=0)
+    aspect: float | None = Field(default=None, ge=1 / MOST_ASPECT, le=MOST_ASPECT)
     """Width by height of the pictures that are drawn, of a model whose pictures keep their aspect
     ratios; None: that of the last one of the document, or a square."""
     stop: tuple[str, ...] = ()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -79,7 +79,8 @@ def _table(counted: Sequence[Counted]) -> doc.Table:
         for each in counted
     ]
     columns = ["", "documents read", "unusable", "bytes of text", "pictures"]
-    return doc.Table(rows, [*columns, *(f"positions of {name}" for name in streams)], (0,))
+    columns += [f"positions of {name}" for name in streams]
+    return doc.Table(rows, columns, unbroken=range(len(columns)))
 
 
 def _section(source: str, counted: Sequence[Counted], facts: SourceFacts) -> doc.Section:
@@ -95,6 +96,8 @@ def _section(source: str, counted: Sequence[Counted], facts: SourceFacts) -> doc
 def _opened(facts: SourceFacts) -> doc.Terms:
     entries: dict[str, doc.Words] = {"kind": facts.kind, "rows": f"{facts.rows:,}"}
     entries |= {f"rows skipped: {why}": f"{count:,}" for why, count in facts.skipped.items()}
+    if facts.unusable:
+        entries["the first of them"] = "\n".join(facts.unusable)
     if facts.files:
         more = f" and {len(facts.files) - 3:,} more" if len(facts.files) > 3 else ""
         entries["files"] = ", ".join(facts.files[:3]) + more
@@ -120,11 +123,14 @@ def _sizes(census: Census) -> doc.Table:
 
 
 def _sample(source: str, document: Document) -> Sample:
-    shown = islice(document.items, _MOST_PANELS)
-    panels = (panel for item in shown if (panel := _panel(item)))
+    items = [*document.items]
+    panels = (panel for item in items[:_MOST_PANELS] if (panel := _panel(item)))
     text = document.text[:_MOST_CHARACTERS]
-    more = "..." if len(text) < len(document.text) else ""
-    return Sample(source, (("", text + more),), tuple(panels))
+    text += "..." if len(text) < len(document.text) else ""
+    left = Counter(item.stream for item in items[_MOST_PANELS:])
+    more = [f"{count} more of {stream}" for stream, count in left.items()]
+    lines = (text, *([f"and {', '.join(more)}"] if more else ()))
+    return Sample(source, tuple(("", line) for line in lines), tuple(panels))
 
 
 def _panel(item: Continuous) -> Panel | SoundPanel | None:

@@ -168,6 +168,10 @@ def lines(block: Block) -> list[Words]:
             return [f"{label}: {text}" if label else text for label, text in told]
         case Cards():
             cards = block.cards
-            return [(f"{c.name}: {c.value} {c.beside}, {c.versus}; ", c.chip) for c in cards]
+            values = (f"{card.value} {card.beside}".strip() for card in cards)
+            return [
+                (f"{card.name}: {value}, {card.versus}; ", card.chip)
+                for card, value in zip(cards, values, strict=True)
+            ]
         case _:
             return []

@@ -117,12 +117,14 @@ def _row(row: doc.Row, table: doc.Table) -> str:
 
 
 def _sample(sample: Sample) -> str:
+    from chiasm.evaluation.evaluation import Strip
+
     panels = "".join(map(_panel, sample.panels))
     lines = "".join(
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
     )
-    count = len(sample.panels)
+    count = sum(not isinstance(panel, Strip) for panel in sample.panels)
     form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
     return (
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
@@ -131,9 +133,10 @@ def _sample(sample: Sample) -> str:
 
 
 def _panel(panel: Panel | SoundPanel) -> str:
-    from chiasm.evaluation.evaluation import SoundPanel
+    from chiasm.evaluation.evaluation import SoundPanel, Strip
 
-    form = player = ""
+    form = ' class="strip"' * isinstance(panel, Strip)
+    player = ""
     if isinstance(panel, SoundPanel):
         panel = panel.beginning(sounds.MOST_SECONDS)
         player = f'<audio controls src="{sounds.data_uri(panel.sound)}"></audio>'

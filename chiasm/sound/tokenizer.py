@@ -52,8 +52,9 @@ class SoundEncoder(Encoder):
             seconds = samples_AT.shape[1] / shape.rate
             raise UserError(
                 f"sound {described(sound)} has {seconds:.4g} seconds, more than the "
-                f"{shape.seconds:g} of an item; raise seconds of the stream, or cut such sounds "
-                "into several items (clip_seconds of an audio_text source)"
+                f"{shape.seconds:g} of an item",
+                remedy="raise seconds of the stream, or cut such sounds into several items "
+                "(clip_seconds of an audio_text source)",
             )
         if missing > 0:
             samples_AT = np.pad(samples_AT, ((0, 0), (0, missing)))

@@ -104,6 +104,11 @@ def test_what_cannot_be_used_is_named_and_the_exit_status_tells(recipe: Path, tm
     assert "documents: a picture cannot be decoded" in result.output
     assert "5.png cannot be decoded" in result.output
     assert "2 rows and documents cannot be used" in result.output
+    (tmp_path / "pairs" / "7.png").unlink()
+    result = CliRunner().invoke(app, ["check", str(recipe)])
+    assert "pairs: 1 rows: picture file missing\n  " in result.output
+    assert "picture file missing: " in result.output
+    assert "7.png\n" in result.output
 
 
 DRIVE = """

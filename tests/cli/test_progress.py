@@ -23,6 +23,17 @@ def test_shows_stages_steps_and_messages() -> None:
     assert "flow" not in shown
 
 
+def test_losses_are_means_of_the_last_steps() -> None:
+    log = io.StringIO()
+    with RunDisplay(60, Console(file=log, width=40)) as display:
+        for step in range(1, 61):
+            display.on_step(
+                StepReport(step, {}, {"text_loss": float(step % 2)}, {"tokens_per_second": 1.0})
+            )
+    last = log.getvalue().splitlines()[-1]
+    assert last.endswith("text 0.500  (means of 20 steps)")
+
+
 def test_a_file_gets_plain_lines_at_once() -> None:
     log = io.StringIO()
     with RunDisplay(20, Console(file=log, width=40)) as display:

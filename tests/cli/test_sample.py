@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
@@ -17,8 +18,11 @@ from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
+from chiasm.sound.mel import mel_tokenizer
+from chiasm.sound.settings import MelShape
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
+from chiasm.waveform import Waveform, decoded
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,21 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).requires_grad_(False)
     folder = tmp_path_factory.mktemp("run") / "model"
     Pretrained(decoder, text, tokenizers, FlowSettings(), context_positions=64).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def film_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``model``, with a stream of sounds of a tenth of a second."""
+    text = TextTokenizer.train(["video:"], 270, streams=["sound"])
+    sounds = mel_tokenizer(MelShape(rate=8000, seconds=0.1, hop_samples=100, mels=16))
+    sounds.measure([torch.randn(8, 1, 800) * 0.1], data="noise")
+    tokenizers = StreamTokenizers({"image": pixel_tokenizer(8, 4), "sound": sounds})
+    shape = ModelSettings(width=16, depth=1, query_heads=2, key_value_heads=1)
+    decoder = Decoder(shape, vocabulary=text.vocabulary_size, streams=tokenizers.streams)
+    folder = tmp_path_factory.mktemp("film") / "model"
+    own = decoder.requires_grad_(False), text, tokenizers, FlowSettings()
+    Pretrained(*own, context_positions=64).save(folder)
     return folder
 
 
@@ -69,6 +88,33 @@ def test_a_picture_never_takes_the_place_of_another(model: Path, tmp_path: Path)
     assert first.read_bytes() == before
 
 
+def test_a_film_goes_on_with_what_is_heard_and_with_what_is_seen_then(
+    film_model: Path, file: Path, tmp_path: Path
+) -> None:
+    rest = ("--max-tokens", 0, "--solver-steps", 1, "--guidance", 1, "--out", tmp_path / "film")
+    first = ("--image", file, "--prompt", "video:<image>", "--draw-stream", "sound")
+    heard = invoke(film_model, *first, *rest)
+    assert heard.exit_code == 0, heard.output
+    sound = Path(heard.stdout.strip())
+    assert sound.name == "seed-0-sound-1.wav"
+    assert decoded(sound, 8000).shape == (1, 800)
+    both = ("--image", file, "--item", f"sound={sound}", "--prompt", "video:<image><sound>")
+    seen = invoke(film_model, *both, "--draw", *rest)
+    assert Path(seen.stdout.strip()).name == "seed-0-image-1.png"
+
+
+def test_a_sound_that_is_too_long_is_told_without_advice_on_training(
+    film_model: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.wav"
+    Waveform(np.zeros((1, 2000), np.float32), 8000).save(long)
+    error = invoke(film_model, "--item", f"sound={long}", "--prompt", "caption:").exception
+    assert isinstance(error, UserError)
+    assert str(error).startswith(f"--item sound={long}: streams.sound: ")
+    assert "has 0.25 seconds, more than the 0.1 of an item; give another one, or a" in str(error)
+    assert "clip_seconds" not in str(error)
+
+
 def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: Path) -> None:
     arguments = (model, "--image", file, "--prompt", "caption:", "--max-items", 0)
     first, again, other = (
@@ -85,6 +131,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
         (("--image", "missing.png"), "missing.png does not exist"),
         (("--prompt", "<image> and <image>"), "2 of <image> and --image stands 0"),
         (("--draw", "--guidance", "inf"), "--guidance inf: give a number ≥ 1.0 and ≤ 20.0"),
+        (("--draw", "--aspect", 100), "--aspect 100: give a number ≥ 0.125 and ≤ 8.0"),
         (("--draw", "--max-items", 0), "max_items = 0"),
     ],
 )

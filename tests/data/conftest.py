@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,8 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document, Image, Source, Text
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
+
+sys.path.insert(0, str(Path(__file__).parent))  # of modules that several tests share
 
 # Before tests import it: they wait as long, and the clock of a disk is finer than this.
 chiasm.data.index.SETTLED_NS = 50_000_000

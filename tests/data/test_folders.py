@@ -178,7 +178,9 @@ def test_dictionaries_take_their_rows_and_their_column_is_named(source):
     [(reason, count)] = found.skipped.items()
     assert (reason, count) in [("a dictionary in t", 1), ("a dictionary in q", 1)]
     column = reason[-1]
-    assert found.first.startswith(f"column '{column}' holds dictionaries (of raw); name one of its")
+    assert found.unusable[0].startswith(
+        f"{reason}: column '{column}' holds dictionaries (of raw); name one of its"
+    )
     inside = [f"{name}.raw" if name in ("t", "q") else name for name in columns[source]]
     [(reason, count)] = source("mine", table, *inside).survey.skipped.items()
     assert (reason, count) in [("no t.raw", 1), ("no q.raw", 1)]  # which the first row lacks

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image as PillowImage
 
 from chiasm.actions import ActionFormat
@@ -18,7 +19,7 @@ from chiasm.data.lerobot_export import STEP, export_walks, set_settings
 from chiasm.data.lerobot_writer import CAMERA, SetSettings
 from chiasm.data.recorded import RecordedSettings
 from chiasm.data.robots import CatalogSettings, LeRobotSettings
-from chiasm.data.source import Opened, Opening
+from chiasm.data.source import SOURCES, Opened, Opening
 from chiasm.data.sources import open_sources
 from chiasm.documents import Source
 from chiasm.errors import UserError
@@ -111,6 +112,41 @@ def test_a_drive_comes_back_to_the_bit(drives: Opened, tmp_path: Path) -> None:
         for walk, read in zip(own.walks, other.walks, strict=True):
             for (a, b), (c, d) in zip(pairwise(walk), pairwise(read), strict=True):
                 assert other.controls(c, d) == pytest.approx(own.controls(a, b), abs=1e-6)
+
+
+def test_a_recipe_has_the_same_documents_and_batches_of_the_set(
+    drives: Opened, made: Any, tmp_path: Path
+) -> None:
+    """Whole drives are exported, and documents of every second frame are made of them."""
+    exported(drives, tmp_path / "set")
+    table = {"controls": {}, "task": "action_video", "frames": (3, 3), "frame_spacing": 2}
+    kinds = {"catalog": tmp_path / "drives", "lerobot": tmp_path / "set"}
+    form = ActionFormat(controls={name: ControlSettings(decimals=3) for name in CAR.controls})
+    found = {}
+    for kind, path in kinds.items():
+        settings = SOURCES.of(kind).model_validate(
+            {"path": str(path), "held_out_fraction": 0.4} | table
+        )
+        found[kind] = open_sources({"car": settings}, Opening(actions=form))["car"]
+    assert found["catalog"].facts.documents == found["lerobot"].facts.documents > 10
+    for side in ("train", "held_out"):
+        one, other = (made.documents(found[kind].side(side)) for kind in kinds)
+        assert [document.text for document in one] == [document.text for document in other]
+        pairs = zip(one, other, strict=True)
+        assert all(
+            [a.target for a in first.images] == [b.target for b in second.images]
+            and np.array_equal(
+                [a.pixels() for a in first.images], [b.pixels() for b in second.images]
+            )
+            for first, second in pairs
+        )
+    streams = [made.stream({"car": found[kind].train}, sequence_length=80) for kind in kinds]
+    for _ in range(4):
+        one, other = map(next, streams)
+        assert torch.equal(one.ids_BT, other.ids_BT)
+        assert torch.equal(one.label_BT, other.label_BT)
+        own, back = (batch.slots["image"].items for batch in (one, other))
+        assert all(map(torch.equal, own, back))
 
 
 def test_walks_with_poses_become_steps_and_states(walks: Opened, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from PIL import Image as PillowImage
 
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
+    BESIDE,
     Survey,
     draw,
     file_identity,
@@ -17,13 +18,18 @@ from chiasm.data.survey import (
 from chiasm.errors import UserError
 
 
+class Rows(tuple):
+    def name(self, number):
+        return f"t.csv\0{number}".encode()
+
+
 def surveyed(*rows):
     def read(number):
         if isinstance(rows[number], Exception):
             raise rows[number]
         return rows[number]
 
-    return survey(rows, read)
+    return survey(Rows(rows), read)
 
 
 def test_rows_that_cannot_be_used_are_counted_by_reason():
@@ -32,8 +38,20 @@ def test_rows_that_cannot_be_used_are_counted_by_reason():
     assert found.skipped == {"no text": 2, "half of a letter (a surrogate)": 1}
     assert (found.identity_R >= 0).tolist() == [True, False, False, True, False]
     assert told(found.skipped) == "no text: 2, half of a letter (a surrogate): 1"
+    assert found.unusable[0] == "no text: t.csv, row 1"
     with pytest.raises(UserError, match="a mistake in a column"):
         surveyed((b"a",), UserError("a mistake in a column"))
+
+
+def test_the_first_rows_that_cannot_be_used_are_told_in_full():
+    found = surveyed(
+        Unusable("picture file empty", "a.png"), Unusable("cut off", "video b.mp4: cut off"),
+        Unusable(BESIDE), *[Unusable("no text")] * 30,
+    )  # fmt: skip
+    assert found.unusable[:3] == (
+        *("picture file empty: a.png", "video b.mp4: cut off", "no text: t.csv, row 3"),
+    )
+    assert len(found.unusable) == 20
 
 
 def test_the_fingerprint_changes_with_everything_that_documents_are_made_of():

@@ -249,7 +249,9 @@ def test_a_path_that_is_not_there_is_refused_without_asking_the_hub(tmp_path):
         ("./nowhere", "folder in /"),
         ("../nowhere", "folder in /"),
         ("nowhere", "folder in /"),
-        ("deep/er/nowhere", "folder in /"),
+        ("deep/er/nowhere", r"folder in /.*there is no folder deep\)"),
+        ("films/barn.mp4", "there is no folder films"),
+        ("tables/barn.jsonl.gz", "there is no folder tables"),
         ("~/nowhere", "~ is not expanded"),
     ],
 )
@@ -262,7 +264,7 @@ def test_what_looks_like_a_path_is_never_asked_of_the_hub(path, remedy, monkeypa
 def test_an_owner_and_a_name_are_asked_of_the_hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    with pytest.raises(UserError, match=r"the hub cannot be reached.*HF_HUB_OFFLINE=1"):
+    with pytest.raises(UserError, match=r"no folder owner\), and the hub cannot.*HF_HUB_OFFLINE=1"):
         opened("owner/name")
     with pytest.raises(
         UserError, match=r"sources\.a\.held_out_path stands beside sources\.a\.path"

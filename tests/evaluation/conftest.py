@@ -15,6 +15,7 @@ from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import Opening, SourceSettings
 from chiasm.data.sources import open_sources
 from chiasm.data.tokenizer import TextTokenizer
+from chiasm.data.video_files import VideoSettings
 from chiasm.documents import Document, Image, Sound, Split, Text
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import EvaluationSettings
@@ -253,3 +254,25 @@ def recorded(tmp_path: Path) -> Material:
         (folder / "traj_data.json").write_text(json.dumps(content))
     settings = RecordedSettings(task="action_video", path=str(tmp_path), held_out_fraction=0.5)
     return material_of({"walks": settings}, 160)
+
+
+@pytest.fixture
+def filmed(films, tmp_path):
+    """Both sides of six films of two clips each, three of them held out."""
+
+    def opened(task="captioned_video", still=False, captions="film number {}", **more):
+        for side, numbers in (("train", (0, 1, 2)), ("other", (3, 4, 5))):
+            folder, lines = tmp_path / side, []
+            folder.mkdir(exist_ok=True)
+            for number in numbers:
+                first = 100 * number
+                shown = [first] * 60 if still else range(first, first + 60)
+                frames, path = map(films._frame, shown), folder / f"{number}.mkv"
+                films.write(path, frames, codec="ffv1", sound="sound" in more)
+                lines.append({"video": path.name, "caption": captions.format(number)})
+            (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        paths = {"path": str(tmp_path / "train"), "held_out_path": str(tmp_path / "other")}
+        settings = VideoSettings(task=task, frames=5, **paths, **more)
+        return material_of({"films": settings}, ROW_POSITIONS)
+
+    return opened

@@ -19,6 +19,8 @@ from chiasm.evaluation.hearing import untrained
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.run import Run
 from chiasm.flow import FlowSettings
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 
 @pytest.fixture
@@ -33,6 +35,21 @@ def test_a_model_of_sounds_without_such_documents_is_told(run):
         found = measure.measure(alone)
         assert not found.rows
         assert "task = 'image_sound'" in found.skipped[measure.section]
+
+
+@pytest.mark.parametrize(
+    ("stream", "measures"),
+    [("sound", (PictureToSound(), SoundToPicture())), ("image", (SoundToPicture(),))],
+)
+def test_a_stream_that_is_only_read_is_told(run, stream, measures):
+    own = run.pretrained.tokenizers[stream]
+    encoder = Tokenizer(own.name, own.encoder, None, own.statistics)
+    tokenizers = StreamTokenizers({**run.pretrained.tokenizers, stream: encoder})
+    reader = Run(replace(run.pretrained, tokenizers=tokenizers), run.material, run.settings)
+    for measure in measures:
+        found = measure.measure(reader)
+        assert not found.rows
+        assert found.skipped == {measure.section: "there is no decoder, so nothing can be made"}
 
 
 def test_documents_are_those_of_one_direction(rooms):

@@ -28,10 +28,12 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
         Document((Image(wide, target=True), Text("a caption & more"))),
         Document((Text("words " * 200),)),
         Document((Text("speech: & more"), Sound(told, target=True))),
+        Document((Text("video:"), *[Image(wide, target=True)] * 6)),
     ]
     facts = SourceFacts(
         "image_text", rows=80, documents=160, held_out=8, files=tuple("abcde"),
-        skipped={"no text": 2}, notes=("left: x.csv",), column="text", video_column="clip",
+        skipped={"no text": 2}, unusable=("no text: t.csv, row 7",), notes=("left: x.csv",),
+        column="text", video_column="clip",
     )  # fmt: skip
     counted = [Counted("pairs", "train", 152, census, documents)]
     report = census_report("mine", counted, {"pairs": facts})
@@ -49,6 +51,8 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
             "a, b, c and 2 more",
             "left: x.csv",
             "clip, text",
+            "no text: t.csv, row 7",
+            "and 2 more of image",
             "2,000",
             "a caption &amp; more",
             "&lt;b&gt;7",
@@ -56,7 +60,7 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
         *("...", "positions of image"),
     ):
         assert said in page, said
-    assert page.count("<img") == 2
+    assert page.count("<img") == 6  # one, none, one and four
     assert page.count("<audio") == 1
     assert "made, the first 3 of 10.0 seconds" in page
     assert len(page) < 80_000  # thumbnails, not pictures; seconds, not sounds

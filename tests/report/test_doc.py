@@ -116,6 +116,23 @@ def test_the_terminal_has_every_part_in_words(report, capsys):
     assert "<svg" not in told
 
 
+def test_numbers_are_whole_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    columns = ("side", "documents read", "bytes of text", "positions of image", "of sound")
+    rows = [("films, held_out", "1,234 of 12,345", "1,234,567", "12,345,678", "9")]
+    show(doc.Table(rows, columns, unbroken=range(5)))
+    lines = capsys.readouterr().out.splitlines()
+    for word in rows[0]:
+        assert any(word in line for line in lines), word
+    assert max(map(len, lines)) <= 40
+    assert sum("films, held_out" in line for line in lines) == 3, "in parts, each with its names"
+
+
+def test_a_number_without_a_unit_is_followed_by_a_comma(capsys):
+    show(doc.Cards([doc.Card("words", "6.0 %", "", "most frequent: 4.0 %", CHIP)]))
+    assert "words: 6.0 %, most frequent: 4.0 %; better" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", sorted(BLOCKS))
 def test_what_is_empty_is_left_out(kind, capsys):
     block = BLOCKS[kind]
