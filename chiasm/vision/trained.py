@@ -14,8 +14,8 @@ from chiasm.vision.settings import PictureSettings
 if TYPE_CHECKING:
     from chiasm.tokenizers.tokenizer import Tokenizer
 
-SHIPPED = ("embedded-world",)
-"""Names of the tokenizers that the package carries."""
+SHIPPED = ("embedded-world", "embedded-world-sharp")
+"""Names of the tokenizers that the package carries; the first one is the default."""
 
 
 class TrainedSettings(PictureSettings):

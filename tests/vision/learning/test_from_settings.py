@@ -15,7 +15,7 @@ from chiasm.vision.learning.from_settings import train_from_settings
 from chiasm.vision.learning.settings import VisionTrainingSettings
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "vision-embedded-world.toml"
-SHIPPED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained" / "embedded-world"
+PRETRAINED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained"
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def removed(told: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def test_the_shipped_tokenizer_is_the_recipes() -> None:
     recipe = VisionTrainingSettings.model_validate(tomllib.loads(RECIPE.read_text()))
-    record = json.loads((SHIPPED / "description.json").read_text())["record"]
+    record = json.loads((PRETRAINED / "embedded-world" / "description.json").read_text())["record"]
     told = record["settings"]
     source = recipe.source.model_dump()
     # When it was trained, all kinds of sources had all settings.
@@ -149,6 +149,13 @@ def test_the_shipped_tokenizer_is_the_recipes() -> None:
         name: built_in(name).split()[0] for name in gone
     }
     assert VisionTrainingSettings.model_validate(told) == recipe
+
+
+def test_the_second_shipped_tokenizer_is_its_recipes() -> None:
+    recipe = RECIPE.with_name("vision-embedded-world-sharp.toml")
+    asked = VisionTrainingSettings.model_validate(tomllib.loads(recipe.read_text()))
+    described = json.loads((PRETRAINED / "embedded-world-sharp" / "description.json").read_text())
+    assert VisionTrainingSettings.model_validate(described["record"]["settings"]) == asked
 
 
 def test_errors_speak_of_the_settings_of_this_recipe(
