@@ -56,8 +56,9 @@ class RaeSettings(TrainedSettings):
 
     kind: Literal["rae"] = "rae"
     path: str = SHIPPED[0]
-    """One of the package, ``embedded-world`` or ``embedded-world-sharp``; a folder of chiasm vision train, which says itself
-    what it is, whatever ``kind`` says; or a published model, as a folder or an id of the hub."""
+    """One of the package, ``embedded-world`` or ``embedded-world-sharp``; a folder of chiasm vision
+    train, which says itself what it is, whatever ``kind`` says; or a published model, as a folder
+    or an id of the hub."""
     decoder: str | None = None
     """For a published vision model: an AutoencoderRAE of diffusers, as a folder or an id of the
     hub. Without one, no pictures can be drawn."""
