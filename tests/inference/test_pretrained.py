@@ -196,5 +196,5 @@ def test_names_that_are_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UserError, match=r"^runs/none does not exist; give a run"):
         Pretrained.load("runs/none")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"'nobody/no-model' is no folder.*connect"):
+    with pytest.raises(UserError, match=r"'nobody/no-model' is no file or folder here .*connect"):
         Pretrained.load("nobody/no-model")
