@@ -44,11 +44,8 @@ def shipped_recipe(name: str) -> Path:
 
 def purpose(recipe: Path) -> str:
     """Returns the first sentence of a recipe's comment; commands in it are indented."""
-    words = takewhile(lambda line: line.startswith("# ") and line[2] != " ", _lines(recipe))
+    lines = recipe.read_text().splitlines()
+    words = takewhile(lambda line: line.startswith("# ") and line[2] != " ", lines)
     text = " ".join(line.removeprefix("# ") for line in words).removesuffix(":")
     sentence = re.match(r".*?[.?](?= |$)", text)
     return sentence[0] if sentence else f"{text}."
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines()

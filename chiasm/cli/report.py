@@ -16,7 +16,7 @@ app = typer.Typer(help="The paper's findings and the kept results.", no_args_is_
 Results = Annotated[Path, typer.Option(help="The folder of kept results.")]
 
 KEPT = Path("docs/results")
-"""In a clone, from its root; elsewhere the package's own are read."""
+"""Where a clone keeps results, from its root."""
 
 
 @app.command()

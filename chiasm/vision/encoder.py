@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from chiasm.roles import Role
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.layers import described_now, joined
+from chiasm.vision.layers import joined, with_names_of_now
 from chiasm.vision.settings import CELL_PIXELS, EncoderSettings
 from chiasm.vision.tokenizer import PictureEncoder, patches
 
@@ -86,7 +86,7 @@ class RaeEncoder(PictureEncoder, kind="rae"):
     def open(cls, described: Mapping[str, Any]) -> Self:
         """Returns an encoder of these settings, untrained."""
         with torch.device("meta"):
-            return cls(EncoderSettings(**described_now(described))).to_empty(device="cpu")
+            return cls(EncoderSettings(**with_names_of_now(described))).to_empty(device="cpu")
 
     def _layers(self, images_B3HW: Tensor) -> Iterator[Tensor]:
         """Yields what enters the first block and what leaves each one: [B, P, D]."""

@@ -70,7 +70,7 @@ def name_of(layers: Sequence[int], join: LayerJoin) -> str:
     return f"layer {listed}" if len(layers) == 1 else f"layers {listed} ({join})"
 
 
-def described_now(described: Mapping[str, Any]) -> dict[str, Any]:
+def with_names_of_now(described: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a stored description, whose ``layer``, one number or none before there were several,
     has today's name.
     """

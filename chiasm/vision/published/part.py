@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.parts import Part, hash_weights
-from chiasm.vision.layers import described_now
+from chiasm.vision.layers import with_names_of_now
 from chiasm.vision.published.checkpoint import Checkpoint, find_checkpoint
 
 
@@ -70,7 +70,7 @@ class PublishedPart(Part):
         Raises:
             UserError: they are gone, or others than they were.
         """
-        used = described_now(described)
+        used = with_names_of_now(described)
         path, revision, wanted = map(used.pop, ("path", "revision", "weights_sha256"))
         part = cls.load(find_checkpoint(path, cls.named_by, revision), **used)
         if part.weights_sha256 != wanted:
