@@ -130,9 +130,8 @@ class SeveralRanks(Ranks):
         self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
         self.timeout_seconds = timeout_seconds
-        wait = timedelta(seconds=timeout_seconds)
+        wait, hours = timedelta(seconds=timeout_seconds), timedelta(hours=PREPARATION_HOURS)
         self._strict = dist.new_group(backend="gloo", timeout=wait)
-        hours = timedelta(hours=PREPARATION_HOURS)
         self._host = self._patient = dist.new_group(backend="gloo", timeout=hours)
         self.files = dist.new_group(backend="gloo", timeout=wait)
         self._late: Exception | None = None
@@ -243,7 +242,8 @@ class SeveralRanks(Ranks):
 
     def alive(self) -> None:
         self._host = self._strict
-        faulthandler.dump_traceback_later(self.timeout_seconds, file=sys.__stderr__ or sys.stderr)
+        # Before ranks that wait give up: a stack that unwinds while it is read can crash Python.
+        faulthandler.dump_traceback_later(0.9 * self.timeout_seconds, file=sys.__stderr__)
 
     def at_rest(self) -> None:
         self._host = self._patient
