@@ -21,7 +21,7 @@ from chiasm.worlds.sources import WorldSource
 
 PRETRAINED = Path(str(resources.files("chiasm.vision"))) / "pretrained"
 CHANNELS = {"embedded-world": 32, "embedded-world-sharp": 64}
-DECIBELS = {"embedded-world": 24, "embedded-world-sharp": 27}
+DECIBELS = {"embedded-world": 24, "embedded-world-sharp": 27.7}
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
