@@ -24,7 +24,7 @@ class StreamObjective(StreamFlow):
 class InnerObjective(Settings):
     """How the head in the middle of the decoder counts (``model.inner``)."""
 
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(1.5, ge=0)
     """Weight of its mean loss: the flow loss, or the cosine distance to the average's states."""
     until_step: int | None = Field(None, ge=1)
     """The step by which its gradient no longer reaches the blocks: the share that does falls

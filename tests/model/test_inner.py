@@ -4,12 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from chiasm.errors import UserError
 from chiasm.model.decoder import Decoder
 from chiasm.model.elementwise import EPSILON
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
-from chiasm.model.settings import ModelSettings
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 
 MODELS = [
@@ -107,8 +105,3 @@ def test_its_products_are_counted_and_a_step_has_the_averages_pass(naive):
     blocks = plain.forward_flops(work) - heads - 2 * 32 * naive.vocabulary * work.text_rows
     expected = FORWARD_AND_BACKWARD * average.forward_flops(work) + blocks
     assert average.step_flops(work) == expected
-
-
-def test_there_is_a_block_behind_it():
-    with pytest.raises(UserError, match=r"inner.block = 5 leaves no block of depth = 5"):
-        ModelSettings(depth=5, inner={"block": 5})
