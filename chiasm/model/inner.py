@@ -5,6 +5,7 @@ Shape suffixes: L latent tokens of a stream, C latent channels, D width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -30,22 +31,22 @@ class InnerHead(nn.Module):
         self.streams = streams
         separate = len(streams.modalities) if settings.attention_weights == "modality" else None
         self.norm = RMSNorm(width, separate)
-        heads: dict[str, nn.Module] = {
-            name: Linear(width, streams[name].channels) if self.guides else Projector(width)
-            for name in streams.generated
-        }
+        names = streams.generated
         if self.guides:
-            self.latent_head = nn.ModuleDict(heads)
+            self.latent_head = nn.ModuleDict(
+                {name: Linear(width, streams[name].channels) for name in names}
+            )
         else:
-            self.projector = nn.ModuleDict(heads)
+            self.projector = nn.ModuleDict({name: Projector(width) for name in names})
 
     @property
-    def heads(self) -> nn.ModuleDict:
+    def heads(self) -> Mapping[str, Linear | Projector]:
         """By the names of streams."""
-        return self.latent_head if self.guides else self.projector
+        heads = self.latent_head if self.guides else self.projector
+        return cast("Mapping[str, Linear | Projector]", heads)
 
     def forward(self, stream: str, x_LD: Tensor) -> Tensor:
-        """Hidden vectors [L, D] behind the block, of a stream's latents → [L, C], or states [L, D]."""
+        """Hidden vectors [L, D] of latents, behind the block → [L, C], or states [L, D]."""
         modality = self.streams.modality_of(stream)
         modality_L = torch.full(x_LD.shape[:1], modality, device=x_LD.device)
         return cast("Tensor", self.heads[stream](self.norm(x_LD, modality_L)))
