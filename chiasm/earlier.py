@@ -93,6 +93,7 @@ ELSEWHERE = {
     "eps": "epsilon",
     **dict.fromkeys(("num_inference_steps", "num_sampling_steps"), "steps"),
     **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale"), "guidance"),
+    "autoguidance": "inner_guidance",
     **dict.fromkeys(("max_new_tokens", "max_length"), "max_tokens"),
     **dict.fromkeys(("top_p", "min_p", "dropout"), ""),
 }

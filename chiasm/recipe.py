@@ -27,7 +27,12 @@ from chiasm.model.settings import ModelSettings
 from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import as_toml, load_toml, parse_settings
-from chiasm.training.settings import InitializeSettings, ObjectiveSettings, TrainingSettings
+from chiasm.training.settings import (
+    InitializeSettings,
+    InnerObjective,
+    ObjectiveSettings,
+    TrainingSettings,
+)
 from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.learning.settings import VisionTrainingSettings
 from chiasm.whole import write_whole
@@ -148,6 +153,7 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
         yield from _source_errors(name, source)
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
     yield from _routing_without_router(recipe)
+    yield from _misfits_of_the_middle(recipe)
 
 
 def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
@@ -172,6 +178,23 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     for name, is_asked in asked.items():
         if is_asked:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
+
+
+def _misfits_of_the_middle(recipe: Recipe) -> Iterator[UserError]:
+    """Yields errors for a head in the middle that lacks its target, and for what asks for one."""
+    inner, evaluation = recipe.model.inner, recipe.evaluation
+    if inner is None and recipe.objective.inner != InnerObjective():
+        why = "is for a head in the middle, and the model has none"
+        yield recipe.error("objective.inner", why, "set model.inner.block, or leave it out")
+    if inner is not None and inner.target == "average" and recipe.training.ema_decay is None:
+        why = "is the moving average of the weights, and the run keeps none"
+        yield recipe.error("model.inner.target", why, "set training.ema_decay, such as to 0.99")
+    if inner is not None and inner.target == "latents":
+        return
+    for name in ("inner_guidance", "next_view_inner_guidance"):
+        if getattr(evaluation, name) > 1:
+            why = "is by a head in the middle that predicts latents, and the model has none"
+            yield recipe.error(f"evaluation.{name}", why, "set model.inner.block, or leave it out")
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

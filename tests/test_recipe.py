@@ -92,6 +92,11 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("model.width=100", "model.width = 100 does not divide into model.query_heads = 6"),
         ("model.moe.num_experts=8", "model.moe has settings, but model.experts = 'modality' has"),
         ("training.router_bias_rate=0.1", "training.router_bias_rate = 0.1 is for routers"),
+        ("model.inner.block=5", "model.inner.block = 5 leaves no block of model.depth = 5 behind"),
+        ("model.inner.target=average", "model.inner.block is missing"),
+        ('model.inner={block=1, target="average"}', "run keeps none; set training.ema_decay"),
+        ("objective.inner.weight=2", "objective.inner is for a head in the middle, and the model"),
+        ("evaluation.inner_guidance=2", "evaluation.inner_guidance = 2.0 is by a head in the mid"),
         (
             "objective.load_balance_weight=inf",
             "objective.load_balance_weight = inf: should be a finite",

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.decoder import Decoder, Fixed
+from chiasm.model.decoder import Decoder
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
-from chiasm.model.router import RouterOutput
+from chiasm.model.passes import Fixed, Hidden
 from chiasm.model.routing import Routing
 from chiasm.ranks import SeveralRanks
 
@@ -94,9 +94,10 @@ def plan_attention(decoder: Decoder) -> None:
         mask: IntervalMask,
         cache: KeyValueCache | None = None,
         fixed: Fixed | None = None,
-    ) -> tuple[Tensor, list[RouterOutput]]:
+        behind: Sequence[int] = (),
+    ) -> Hidden:
         own = PlannedMask(mask.first_BT, mask.last_BT, mask.num_keys)
-        return forward(inputs, own, cache, fixed)
+        return forward(inputs, own, cache, fixed, behind)
 
     decoder.forward_with_routing = planned  # type: ignore[method-assign]
 

@@ -24,7 +24,7 @@ from chiasm.loop.metrics import MetricsLog, read_metrics
 from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe
 
-LOSSES = ("loss", "text_loss", "flow_loss", "balance_loss", "router_z_loss")
+LOSSES = ("loss", "text_loss", "flow_loss", "inner_loss", "balance_loss", "router_z_loss")
 """Of a validation; each may be of a source (``text_loss/stories``), of a stream beside pictures
 (``sound/flow_loss``) or of the averaged weights (``average/text_loss``)."""
 

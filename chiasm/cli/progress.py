@@ -166,7 +166,7 @@ class RunDisplay:
         """Shows a step of training, with the mean losses of the last ones."""
         self.steps += 1
         for key, value in report.values.items():
-            if key.endswith(("text_loss", "flow_loss")):
+            if key.endswith(("text_loss", "flow_loss", "inner_loss")):
                 self._losses.setdefault(key, deque(maxlen=MEAN_STEPS)).append(value)
         # Bars show only the share of steps; lines count them.
         parts = [f"{report.step}/{self.num_steps}"] if self._lines is None else []

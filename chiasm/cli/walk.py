@@ -29,7 +29,9 @@ def walk(
         bool, typer.Option("--truth", help="Show the true view beside, of an embedded world.")
     ] = False,
     choice: Choice = FIRST,
-    sampling: Annotated[SamplingSettings, only("history_noise", steps="solver_steps")] = IMAGINING,
+    sampling: Annotated[
+        SamplingSettings, only("inner_guidance", "history_noise", steps="solver_steps")
+    ] = IMAGINING,
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:

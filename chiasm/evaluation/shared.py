@@ -22,6 +22,8 @@ class MeasureSettings(Settings):
     """Steps of the solver for one picture."""
     guidance: float = Field(3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale of pictures and sounds that are made from captions or from each other."""
+    inner_guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
+    """Scale of their guidance by the head in the middle (``model.inner``); 1 is none."""
     shown: int = Field(8, ge=1)
     """Items of each kind that the report shows; chosen by their places in the held-out split, never
     by hand."""
@@ -32,7 +34,10 @@ class MeasureSettings(Settings):
     def drawing(self) -> SamplingSettings:
         """Sampling settings of drawn images."""
         return SamplingSettings(
-            steps=self.steps, guidance=self.guidance, batch_size=self.batch_size
+            steps=self.steps,
+            guidance=self.guidance,
+            inner_guidance=self.inner_guidance,
+            batch_size=self.batch_size,
         )
 
     def writing(self, max_tokens: int, temperature: float = 0) -> SamplingSettings:
@@ -49,6 +54,8 @@ class WalkSettings(MeasureSettings):
     """Frames shown before an imagined one."""
     next_view_guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale of imagined frames and sounds; 1 draws from the model's own distribution."""
+    next_view_inner_guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
+    """Scale of their guidance by the head in the middle (``model.inner``); 1 is none."""
     next_view_steps: int | None = Field(None, ge=1)
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
     of what may be seen, which is nearest to the truth and has no detail of its own."""
@@ -63,6 +70,7 @@ class WalkSettings(MeasureSettings):
         return SamplingSettings(
             steps=self.next_view_steps or self.steps,
             guidance=self.next_view_guidance,
+            inner_guidance=self.next_view_inner_guidance,
             history_noise=self.history_noise,
             batch_size=self.batch_size,
         )

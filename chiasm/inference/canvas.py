@@ -37,13 +37,18 @@ class Canvas:
     dropped condition looks like in training. The item attends to the mark that opens it and to
     itself, without history, at unchanged rotary positions. Both branches are rows of one pass.
 
+    Guidance by the head in the middle takes the way from a worse model of the same condition to the
+    better one (arXiv 2406.02507), and needs no further pass. Each guidance adds a difference:
+    v = v_conditional + (g - 1)·(v_conditional - v_unconditional)
+    + (i - 1)·(v_conditional - v_inner).
+
     Args:
         pretrained: the model.
         shape: of the items.
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` returns them.
-        guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
-            unconditional branch.
+        guidance: g; at 1 there is no unconditional branch.
+        inner_guidance: i; above 1 the model has a head in the middle that predicts latents.
     """
 
     def __init__(
@@ -53,8 +58,10 @@ class Canvas:
         history: History,
         group: Sequence[int],
         guidance: float,
+        inner_guidance: float = 1.0,
     ) -> None:
         self._decoder, self._stream, self._guidance = pretrained.decoder, shape.name, guidance
+        self._inner_guidance = inner_guidance
         self._prediction = pretrained.flow.of(shape.name).prediction
         decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[shape.name]
         item, nothing = item_passage(shape, marks), _no_latents(decoder, shape, len(group))
@@ -67,18 +74,29 @@ class Canvas:
 
     def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
         """Returns the guided velocity of all items, float32 [N, P, C], at one flow time."""
-        if self._guidance == 1:
-            return self._predict(z_NPC, time)
-        without_NPC, with_NPC = self._predict(torch.cat((z_NPC, z_NPC)), time).chunk(2)
-        return without_NPC + self._guidance * (with_NPC - without_NPC)
-
-    def _predict(self, z_BPC: Tensor, time: float) -> Tensor:
-        (inputs, *behind), z_LC = self._reading, z_BPC.flatten(0, 1)
-        time_1 = z_LC.new_full((1,), time)
+        branches = 1 if self._guidance == 1 else 2
+        (inputs, *behind), z_BPC = self._reading, torch.cat([z_NPC] * branches)
+        z_LC, time_1 = z_BPC.flatten(0, 1), z_NPC.new_full((1,), time)
         own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1)
-        x_BPD = self._decoder(replace(inputs, latents={self._stream: own}), *behind, self._fixed)
-        output_LC = self._decoder.latent_output(self._stream, x_BPD.flatten(0, 1)).float()
-        return velocity(output_LC, z_LC, time_1, self._prediction).view_as(z_BPC)
+        inputs = replace(inputs, latents={self._stream: own})
+        head = self._decoder.inner_head if self._inner_guidance > 1 else None
+        blocks = () if head is None else (head.block,)
+        passed = self._decoder.forward_with_routing(inputs, *behind, self._fixed, blocks)
+        output_LC = self._decoder.latent_output(self._stream, passed.x_BTD.flatten(0, 1))
+        *without, with_NPC = self._velocity(output_LC, z_BPC, time_1).chunk(branches)
+        guided_NPC = with_NPC
+        for each_NPC in without:
+            guided_NPC = each_NPC + self._guidance * (with_NPC - each_NPC)
+        if head is not None:
+            x_NPD = passed.behind[0][-len(z_NPC) :]
+            worse_NPC = self._velocity(head(self._stream, x_NPD.flatten(0, 1)), z_NPC, time_1)
+            guided_NPC = guided_NPC + (self._inner_guidance - 1) * (with_NPC - worse_NPC)
+        return guided_NPC
+
+    def _velocity(self, output_LC: Tensor, z_BPC: Tensor, time_1: Tensor) -> Tensor:
+        """The velocity [B, P, C] that a head's output stands for."""
+        z_LC = z_BPC.flatten(0, 1)
+        return velocity(output_LC.float(), z_LC, time_1, self._prediction).view_as(z_BPC)
 
 
 def _both_branches(

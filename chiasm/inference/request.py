@@ -43,6 +43,9 @@ class SamplingSettings(Settings):
     """``euler`` or ``heun`` (two velocities per step)."""
     guidance: float = Field(default=3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale; 1 is the plain conditional velocity, at half the cost."""
+    inner_guidance: float = Field(default=1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
+    """Scale of guidance by the head in the middle of the model, at no cost; 1 is none. For models
+    that were trained with ``model.inner`` and latents for its target."""
     max_tokens: int = Field(default=256, ge=0)
     """Text tokens that may be written; the first choice of a further one ends the request."""
     max_items: int = Field(default=1, ge=0)

@@ -58,18 +58,32 @@ class Sampler:
         for batch in self._batches(requests, settings or SamplingSettings()):
             yield from batch.run()
 
-    def _batches(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[Batch]:
-        if isinstance(requests, Request):
-            raise UserError("requests is a single Request", remedy="give a list of them")
-        if settings.aspect is not None and not any(
-            shape.varies for shape in self.pretrained.decoder.shapes
-        ):
+    def refuse(self, settings: SamplingSettings) -> None:
+        """Refuses settings that are not for this model.
+
+        Raises:
+            UserError: it has no pictures of several shapes, or no head in its middle.
+        """
+        decoder = self.pretrained.decoder
+        if settings.aspect is not None and not any(shape.varies for shape in decoder.shapes):
             raise UserError(
                 ", but all items of this model have one shape",
                 setting="aspect",
                 value=settings.aspect,
                 remedy='leave it out, or train a model with streams.image.shape = "native"',
             )
+        if settings.inner_guidance > 1 and not decoder.guides:
+            raise UserError(
+                ", but this model has no head in its middle that predicts latents",
+                setting="inner_guidance",
+                value=settings.inner_guidance,
+                remedy="leave it out, or train a model with model.inner.block",
+            )
+
+    def _batches(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[Batch]:
+        if isinstance(requests, Request):
+            raise UserError("requests is a single Request", remedy="give a list of them")
+        self.refuse(settings)
         several = len(requests) > 1
         prompts = [
             self._prompt(f"request {n}" if several else "the request", request, settings.max_items)

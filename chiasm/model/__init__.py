@@ -18,10 +18,12 @@ router.py       how a position chooses its experts, and what is told of it
 experts.py      capacity: one grouped product for all experts
 cache.py        what attention keeps of what was already read
 attention.py    what a block asks of its attention, and grouped-query attention
+passes.py       what a pass is given beside its inputs, and what it gives
 kinds.py        the kinds of attention that a recipe names
 block.py        attention, then experts
 inputs.py       what the decoder reads, in rows of documents or sorted by modality
 latents.py      latents, flow time and place inside the item, embedded
+inner.py        a head in the middle, with a target of its own
 checkpointing.py  which activations are computed again in the backward pass
 initialize.py   a decoder's first weights
 decoder.py      the whole model

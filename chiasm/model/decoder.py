@@ -11,9 +11,9 @@ modalities, E experts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, NamedTuple, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -28,30 +28,22 @@ from chiasm.model.checkpointing import calling
 from chiasm.model.elementwise import by_hand, put_rows
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialize import initialize
+from chiasm.model.inner import InnerHead
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
+from chiasm.model.passes import Fixed, Hidden
 from chiasm.model.router import RouterOutput
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ActivationCheckpointing, ModelSettings
-from chiasm.model.work import Parameters, Work
+from chiasm.model.work import FORWARD_AND_BACKWARD, Parameters, Work
 from chiasm.roles import Role
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
 LARGE_LOGITS_BYTES = 2**30
 """Logits of all positions of a batch, in float32, from which on memory may be worth time."""
-
-
-class Fixed(NamedTuple):
-    """What of a pass depends on neither latents nor their times."""
-
-    rotary_BTK: Tensor
-    by_modality: Routing | None
-    """As of :class:`~chiasm.model.block.Shared`."""
-    place_LD: Mapping[str, Tensor]
-    """By stream: the embedded place of each latent token."""
 
 
 class Decoder(nn.Module):
@@ -100,12 +92,18 @@ class Decoder(nn.Module):
         )
         if settings.time_conditioning == "adaptive":
             self.time_modulation = Linear(width, 6 * width)
+        self.inner_head = None if settings.inner is None else InnerHead(settings, streams)
         initialize(self, settings, seed)
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.token_embedding.device
+
+    @property
+    def guides(self) -> bool:
+        """Whether a head in the middle predicts latents too, and so can guide the last one."""
+        return self.inner_head is not None and self.inner_head.guides
 
     def forward(
         self,
@@ -115,7 +113,7 @@ class Decoder(nn.Module):
         fixed: Fixed | None = None,
     ) -> Tensor:
         """Hidden vectors [B, T, D] of :meth:`forward_with_routing`."""
-        return self._hidden(inputs, mask, cache, fixed)[0]
+        return self._hidden(inputs, mask, cache, fixed).x_BTD
 
     def forward_with_routing(
         self,
@@ -123,14 +121,16 @@ class Decoder(nn.Module):
         mask: IntervalMask,
         cache: KeyValueCache | None = None,
         fixed: Fixed | None = None,
-    ) -> tuple[Tensor, list[RouterOutput]]:
-        """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
+        behind: Sequence[int] = (),
+    ) -> Hidden:
+        """Hidden vectors [B, T, D] after the final norm and ``behind`` as many blocks as it says,
+        rising numbers from 1 on, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
         cache's slots and has its lengths, and what is new is written but not yet held (see
         :mod:`chiasm.model.cache`). ``fixed``: from :meth:`fix`, where a pass is repeated.
         """
-        return self._hidden(inputs, mask, cache, fixed)
+        return self._hidden(inputs, mask, cache, fixed, behind)
 
     def _hidden(
         self,
@@ -138,21 +138,30 @@ class Decoder(nn.Module):
         mask: IntervalMask,
         cache: KeyValueCache | None,
         fixed: Fixed | None,
-    ) -> tuple[Tensor, list[RouterOutput]]:
+        behind: Sequence[int] = (),
+    ) -> Hidden:
         """Positions as they lie, or sorted by modality once for all blocks."""
         assert (cache is None) == (mask.held_B is None)
         if cache is not None or not self._sorts(inputs):
-            return self._pass(inputs, mask, cache, fixed or self.fix(inputs))
+            return self._pass(inputs, mask, cache, fixed or self.fix(inputs), behind)
         rows, order_M = inputs.by_modality(self.shapes)
-        x_1MD, choices = self._pass(rows, replace(mask, order_M=order_M), None, self.fix(rows))
-        number = inputs.ids_BT.numel()
-        x_MD = put_rows(x_1MD[0], order_M, number)
+        mask = replace(mask, order_M=order_M)
+        x_1MD, choices, states = self._pass(rows, mask, None, self.fix(rows), behind)
+        shape, number = inputs.ids_BT.shape, inputs.ids_BT.numel()
+        x_BTD, *states = (
+            put_rows(each[0], order_M, number).unflatten(0, shape) for each in (x_1MD, *states)
+        )
         choices = [RouterOutput(*(put_rows(x, order_M, number) for x in own)) for own in choices]
-        return x_MD.unflatten(0, inputs.ids_BT.shape), choices
+        return Hidden(x_BTD, choices, states)
 
     def _pass(
-        self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None, fixed: Fixed
-    ) -> tuple[Tensor, list[RouterOutput]]:
+        self,
+        inputs: DecoderInput,
+        mask: IntervalMask,
+        cache: KeyValueCache | None,
+        fixed: Fixed,
+        behind: Sequence[int],
+    ) -> Hidden:
         x_BTD, time_LD = self._embed(inputs, fixed)
         _ = mask.attend  # chosen here: compiled blocks would trace the choice anew at every step
         shared = self._share(inputs, mask, fixed, time_LD)
@@ -160,11 +169,12 @@ class Decoder(nn.Module):
         mode = self._checkpointing(inputs)
         if mode != "none":  # the embedding's gradient comes last, and may be the largest
             x_BTD.register_hook(lambda grad: return_freed_memory(grad.device))
-        choices, call = [], calling(mode)
-        for block, layer in zip(self.blocks, past, strict=True):
+        choices, states, call = [], [], calling(mode)
+        for number, (block, layer) in enumerate(zip(self.blocks, past, strict=True), start=1):
             x_BTD, choice = call(block, x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
-        return self.final_norm(x_BTD, inputs.modality_BT), choices
+            states += [x_BTD] if number in behind else []
+        return Hidden(self.final_norm(x_BTD, inputs.modality_BT), choices, states)
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
@@ -197,7 +207,17 @@ class Decoder(nn.Module):
         flops += self.time_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
             flops += self.time_modulation.flops(latents)
+        if self.inner_head is not None:
+            flops += self.inner_head.flops(work)
         return flops + self.text_head.flops(work.text_rows)
+
+    def step_flops(self, work: Work) -> int:
+        """Of a training step: forward, backward, and where the head in the middle has states for
+        its target, the forward pass, without heads, that gives these."""
+        flops = FORWARD_AND_BACKWARD * self.forward_flops(work)
+        if self.inner_head is None or self.guides:
+            return flops
+        return flops + self.forward_flops(replace(work, text_rows=0, latent_rows={}))
 
     def update_expert_bias(self, load_QXE: Tensor, rate: float) -> None:
         """After a step: make experts that got little more likely, by the rate, in every block."""

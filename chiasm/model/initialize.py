@@ -33,7 +33,7 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
                                           size of a token
     tables of its places                  PLACE: larger than the latents, which may be noise
     text head                             0: the first loss is ln V whatever the input
-    latent head of a stream               0: the first prediction is the latents' mean
+    latent heads of a stream              0: the first prediction is the latents' mean
     modulation (adaptive time)            0: every block begins unmodulated
     ====================================  =====================================================
 
@@ -59,7 +59,7 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
             parameter.copy_(part_of(parameter, drawn))
 
 
-_OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")
+_OF_A_STREAM = re.compile(r"^((?:inner_head\.)?(?:latent|place)_\w+\.)[^.]+\.")
 
 
 def _writing(module: nn.Module) -> Iterator[nn.Parameter]:
@@ -72,7 +72,7 @@ def _writing(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def _deviation(name: str, parameter: nn.Parameter) -> float:
-    if name in ("text_head.weight", "latent_head.weight") or "modulation" in name:
+    if name.endswith(("text_head.weight", "latent_head.weight")) or "modulation" in name:
         return 0.0
     if name == "token_embedding":
         return 1.0

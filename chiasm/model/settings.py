@@ -112,6 +112,17 @@ class AttentionSettings(Settings):
 ATTENTIONS = Registry[AttentionSettings]("attention", default="grouped")
 
 
+class InnerSettings(Settings):
+    """A head in the middle of the decoder, with a target of its own (``objective.inner``)."""
+
+    block: int = Field(ge=1)
+    """How many blocks lie before it."""
+    target: Literal["latents", "average"] = "latents"
+    """What it predicts of an item: latents, as the last head does, which in the space x are the
+    features of the tokenizer's own encoder (arXiv 2410.06940), and then it can guide; or average:
+    the states of the run's moving average, which reads the item with half the noise."""
+
+
 class ModelSettings(Settings):
     """The shape of a decoder; its vocabulary comes from the tokenizers."""
 
@@ -149,6 +160,8 @@ class ModelSettings(Settings):
     """The position embedding inside an item, such as a picture, axis by axis."""
     rope_theta: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
+    inner: InnerSettings | None = None
+    """A head in the middle; None: there is none."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
@@ -172,6 +185,12 @@ class ModelSettings(Settings):
                 setting="head_width",
                 value=self.K,
                 remedy="make it even",
+            )
+        if self.inner is not None and self.inner.block >= self.depth:
+            raise self.error(
+                "inner.block",
+                f"leaves no block of {self.assigned('depth')} behind the head in the middle",
+                "lower it",
             )
         if self.experts == "moe":
             self._refuse_mixture()

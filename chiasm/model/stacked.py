@@ -74,28 +74,39 @@ class DecoderStack:
             for each, weight in zip(own, self._weights[name].detach(), strict=True):
                 each.data = weight
 
-    def forward(self, inputs: DecoderInput, mask: IntervalMask) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, inputs: DecoderInput, mask: IntervalMask, behind: Sequence[int] = ()
+    ) -> tuple[Tensor, ...]:
         """Hidden vectors [M, D] of sorted positions before the final norm, and int64 [B·T], which
-        of them a position has; each decoder has as many of the B rows, one decoder after another.
+        of them a position has; then hidden vectors ``behind`` as many blocks as it says. Each
+        decoder has as many of the B rows, one decoder after another.
         """
         own = self._sorted(inputs)
         x_MD = own.woven(*self._embed(inputs, own))
         mask = replace(mask, order_M=own.order_M)
         turn_MK = self.first.rotary(inputs.position_BT.flatten()[own.order_M])
+        states = []
         for number in range(len(self.first.blocks)):
             x_MD = self._block(f"blocks.{number}.", x_MD, turn_MK, mask, own)
+            states += [x_MD] if number + 1 in behind else []
         row_P = torch.zeros(inputs.ids_BT.numel(), dtype=torch.int64)
         row_P[own.order_M] = torch.arange(len(own.order_M))
-        return x_MD, row_P
+        return x_MD, row_P, *states
 
     def text_logits(self, x_RD: Tensor, counts: Sequence[int]) -> Tensor:
         """Hidden vectors [R, D] of text, ``counts`` of each decoder → scores [R, V]."""
-        return self._head("text_head", x_RD, counts, 0)
+        return self._head("final_norm", "text_head", x_RD, counts, 0)
 
     def latent_output(self, stream: str, x_LD: Tensor, counts: Sequence[int]) -> Tensor:
         """Hidden vectors [L, D] of a stream's latents, ``counts`` of each decoder → [L, C]."""
         modality = self.first.shapes.modality_of(stream) - TEXT
-        return self._head(f"latent_head.{stream}", x_LD, counts, modality)
+        return self._head("final_norm", f"latent_head.{stream}", x_LD, counts, modality)
+
+    def inner_output(self, stream: str, x_LD: Tensor, counts: Sequence[int]) -> Tensor:
+        """As :meth:`latent_output`, of the heads in the middle."""
+        modality = self.first.shapes.modality_of(stream) - TEXT
+        layer = f"inner_head.latent_head.{stream}"
+        return self._head("inner_head.norm", layer, x_LD, counts, modality)
 
     def hand_over(self) -> None:
         """Let the decoders' parameters have their parts of the gradients of all passes since."""
@@ -188,8 +199,10 @@ class DecoderStack:
         ]
         return *found, own.ends if number == len(own.ends) else own.ends_S
 
-    def _head(self, layer: str, x_RD: Tensor, counts: Sequence[int], modality: int) -> Tensor:
-        gain = self._weights["final_norm.gain"]
+    def _head(
+        self, norm: str, layer: str, x_RD: Tensor, counts: Sequence[int], modality: int
+    ) -> Tensor:
+        gain = self._weights[f"{norm}.gain"]
         gain_SD = gain if gain.ndim == 2 else gain[:, modality]
         return normed_product(
             x_RD, gain_SD, self._weights[f"{layer}.weight"], list(accumulate(counts))

@@ -25,7 +25,7 @@ EQUAL_WITHIN = 0.02
 EQUAL_SECONDS_WITHIN = 0.1
 """The same for wall-clock, which is measured."""
 
-VALIDATION_LOSSES = ("loss", "text_loss", "flow_loss")
+VALIDATION_LOSSES = ("loss", "text_loss", "flow_loss", "inner_loss")
 """Losses of a run's validation, over all sources."""
 
 Equal = Literal[
@@ -257,7 +257,7 @@ def _unmeasurable(study: StudySettings) -> list[UserError]:
 
 def _is_loss(name: str) -> bool:
     first, _, rest = name.partition("/")
-    return first in VALIDATION_LOSSES or rest.partition("/")[0] == "flow_loss"
+    return first in VALIDATION_LOSSES or rest.partition("/")[0] in ("flow_loss", "inner_loss")
 
 
 def _unknown_published(study: StudySettings) -> list[UserError]:

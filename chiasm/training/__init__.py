@@ -5,13 +5,13 @@ Reading order, which is also the import order:
 settings.py    how long and how a run trains
 noise.py       noise and flow times, keyed by the row they belong to
 losses.py      losses as sums and counts
+average.py     a moving average of the weights
 objective.py   what is minimised: the losses of a packed batch
 speed.py       what this machine can do at most
 tally.py       sums and counts as the named numbers that a run reports
 shared_memory.py sums over the ranks of one machine, without messages
 parallel.py    how the weights lie on several ranks
 transfer.py    weights of a trained model that another one begins with
-average.py     a moving average of the weights
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop that trains the decoder
 together.py    several seeds of a model in one process, their passes made together

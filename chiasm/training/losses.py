@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -123,6 +123,8 @@ class Losses:
     """Positions that are not padding."""
     load_QXE: Tensor
     """int64: assignments of each modality's positions that each routed expert got."""
+    inner: Mapping[str, Sums] = field(default_factory=dict)
+    """Loss of the head in the middle, over the latent tokens of ``flow``; empty without one."""
 
     def __add__(self, other: Losses) -> Losses:
         return _each(torch.add, self, other)
@@ -167,7 +169,7 @@ def _each(change: Callable[..., Tensor], first: Any, *others: Any) -> Any:
         return change(first, *others)
     if isinstance(first, Mapping):
         return {name: _each(change, own, *(o[name] for o in others)) for name, own in first.items()}
-    names = [field.name for field in fields(first)]
+    names = [each.name for each in fields(first)]
     own = (_each(change, *(getattr(part, name) for part in (first, *others))) for name in names)
     return type(first)(*own)
 

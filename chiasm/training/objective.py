@@ -1,5 +1,5 @@
-"""The objective: L = λ_text · cross-entropy + Σ λ_stream · flow loss, and the price of uneven
-routing.
+"""The objective: L = λ_text · cross-entropy + Σ λ_stream · flow loss, what the head in the middle
+misses, and the price of uneven routing.
 
 Each loss is a sum over the batch's targets and a count of them; only :meth:`Objective.total`
 divides, by counts that the caller takes over all ranks and accumulation steps, so that the
@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
@@ -34,9 +36,14 @@ from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
 from chiasm.ranks import ALONE, Ranks
+from chiasm.training.average import Average
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise, draw_times
 from chiasm.training.settings import ObjectiveSettings
+
+AVERAGE_NOISE = 0.5
+"""Noise with which a moving average reads what the model is to tell its states of, as a share of
+the noise that the model sees."""
 
 
 class Objective:
@@ -67,27 +74,35 @@ class Objective:
         seed: int,
         times: Mapping[str, Tensor] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        *,
+        step: int = 0,
+        average: Average | None = None,
     ) -> Losses:
-        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass.
+        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass, and
+        one of the ``average`` where the head in the middle learns its states.
 
         ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], and
         ``noise``, [L, C], are given where they are not to be drawn; with given times context is
-        clean.
+        clean. ``step``: those done, which decide how much of the inner loss reaches the blocks.
+        Without ``average`` a head that learns its states has no loss.
         """
-        streams = batch.slots.items()
         if times is None:
             times = self.flow_times(batch, seed)
         else:
+            streams = batch.slots.items()
             times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
-        noise = noise or {name: draw_noise(batch, name, seed) for name, _ in streams}
-        z_t = {
-            name: mix(latents[name], noise[name], times[name][own.item_L]) for name, own in streams
-        }
-        inputs = DecoderInput.from_batch(batch, z_t, times)
-        x_BTD, choices = decoder.forward_with_routing(inputs, IntervalMask.from_batch(batch))
-        x_MD = x_BTD.flatten(0, 1)
+        noise = noise or {name: draw_noise(batch, name, seed) for name in batch.slots}
+        head, states = decoder.inner_head, {}
+        if head is not None and not head.guides:
+            if average is None:
+                head = None
+            else:
+                states = _states(average, decoder, batch, latents, noise, times)
+        behind = () if head is None else (head.block,)
+        passed = decoder.forward_with_routing(*_noised(batch, latents, noise, times), behind=behind)
+        x_MD, *inner_MD = (each.flatten(0, 1) for each in (passed.x_BTD, *passed.behind))
         text = _text_sums(decoder, batch, x_MD)
-        flow = {}
+        flow, inner, share = {}, {}, self.settings.inner.share(step)
         for name in batch.streams.generated:
             slots, own = batch.slots[name], self.settings.of(name)
             output_LC = decoder.latent_output(name, take_rows(x_MD, slots.position_G)).float()
@@ -96,9 +111,22 @@ class Objective:
                 for each in (latents[name], noise[name], slots.item_L)
             )
             time_L = times[name][item_L]
-            loss_L = flow_loss(output_LC, z_LC, noise_LC, time_L, own)
-            flow[name] = Sums.of(loss_L, slots.source_N[item_L], len(batch.source_names), time_L)
-        return Losses(text, flow, *_routing_sums(batch, choices, self.ranks))
+            summed = partial(
+                Sums.of,
+                source=slots.source_N[item_L],
+                num_sources=len(batch.source_names),
+                time=time_L,
+            )
+            flow[name] = summed(flow_loss(output_LC, z_LC, noise_LC, time_L, own))
+            if head is None:
+                continue
+            x_LD = reaching(take_rows(inner_MD[0], slots.position_G), share)
+            output_LX = head(name, x_LD).float()
+            if head.guides:
+                inner[name] = summed(flow_loss(output_LX, z_LC, noise_LC, time_L, own))
+            else:
+                inner[name] = summed(1 - F.cosine_similarity(output_LX, states[name], dim=-1))
+        return Losses(text, flow, *_routing_sums(batch, passed.choices, self.ranks), inner)
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.
@@ -111,6 +139,9 @@ class Objective:
         for name, own in losses.flow.items():
             mean = own.sum / _at_least_one(counts.flow[name])
             total = total + settings.of(name).flow_weight * mean
+        for name, own in losses.inner.items():
+            mean = own.sum / _at_least_one(counts.flow[name])
+            total = total + settings.inner.weight * mean
         if not losses.load_QXE.numel():
             return total
         balance = losses.balance_sum / _at_least_one(counts.positions)
@@ -131,6 +162,43 @@ def flow_loss(
     truth_LC = {"x": z_LC, "v": z_LC - noise_LC, "epsilon": noise_LC}[known]
     wanted_LC = convert(truth_LC, z_t_LC, time_L, given=known, wanted=wanted)
     return (predicted_LC - wanted_LC).square().mean(dim=-1)
+
+
+def reaching(x_MD: Tensor, share: float) -> Tensor:
+    """The same numbers, of whose gradient a share goes on to where they come from."""
+    return x_MD if share == 1 else x_MD.detach().lerp(x_MD, share)
+
+
+def _noised(
+    batch: PackedBatch,
+    latents: Mapping[str, Tensor],
+    noise: Mapping[str, Tensor],
+    times: Mapping[str, Tensor],
+) -> tuple[DecoderInput, IntervalMask]:
+    """What the decoder reads of a batch whose items are at these flow times."""
+    z_t = {
+        name: mix(latents[name], noise[name], times[name][own.item_L])
+        for name, own in batch.slots.items()
+    }
+    return DecoderInput.from_batch(batch, z_t, times), IntervalMask.from_batch(batch)
+
+
+def _states(
+    average: Average,
+    decoder: Decoder,
+    batch: PackedBatch,
+    latents: Mapping[str, Tensor],
+    noise: Mapping[str, Tensor],
+    times: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """States [L, D] of the average at the targets, which it reads with less of the same noise."""
+    assert decoder.inner_head is not None
+    behind = (decoder.inner_head.target_block,)
+    times = {name: 1 - AVERAGE_NOISE * (1 - time_N) for name, time_N in times.items()}
+    with torch.no_grad(), average.in_use():
+        passed = decoder.forward_with_routing(*_noised(batch, latents, noise, times), behind=behind)
+    x_MD = passed.behind[0].flatten(0, 1)
+    return {name: x_MD[batch.slots[name].position_G].float() for name in batch.streams.generated}
 
 
 def _text_sums(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Sums:

@@ -21,6 +21,21 @@ class StreamObjective(StreamFlow):
     """Weight of its mean flow loss."""
 
 
+class InnerObjective(Settings):
+    """How the head in the middle of the decoder counts (``model.inner``)."""
+
+    weight: float = Field(1.5, ge=0)
+    """Weight of its mean loss: the flow loss, or the cosine distance to the average's states."""
+    until_step: int | None = Field(None, ge=1)
+    """The step by which its gradient no longer reaches the blocks: the share that does falls
+    linearly from the first step on, while the head itself goes on learning. None: all of it does,
+    always."""
+
+    def share(self, step: int) -> float:
+        """Returns how much of the head's gradient reaches the blocks after ``step`` steps."""
+        return 1.0 if self.until_step is None else max(0.0, 1.0 - step / self.until_step)
+
+
 class ObjectiveSettings(FlowSettings):
     """What is predicted, how it is compared, and how much it weighs."""
 
@@ -30,6 +45,8 @@ class ObjectiveSettings(FlowSettings):
     """Weight of the mean cross-entropy, in nats per predicted token."""
     flow_weight: float = Field(3.0, ge=0)
     """Weight of the mean flow loss of each stream, squared error per channel."""
+    inner: InnerObjective = InnerObjective()
+    """How the head in the middle counts."""
     load_balance_weight: float = Field(0.01, ge=0)
     """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
     router_z_weight: float = Field(0.0, ge=0)

@@ -23,13 +23,15 @@ def tally(
 
     What has no target in these losses is left out. ``flow_loss_by_time/0.3`` covers flow times
     from 0.3 up to 0.4. Those of streams beside pictures begin with their names:
-    ``series/flow_loss``.
+    ``series/flow_loss``. ``inner_loss`` is of the head in the middle.
     """
     times = [f"{number / NOISE_BINS:.1f}" for number in range(NOISE_BINS)]
     values = {"loss": float(objective.total(losses, losses.counts))}
     named = {"text_loss": losses.text}
     for stream, own in losses.flow.items():
         named["flow_loss" if stream == IMAGE else f"{stream}/flow_loss"] = own
+    for stream, own in losses.inner.items():
+        named["inner_loss" if stream == IMAGE else f"{stream}/inner_loss"] = own
     for name, own in named.items():
         values |= _means(name, [""], own.sum, own.count)
     for name, own in named.items():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ from chiasm.model.stacked import DecoderStack
 from chiasm.stop import Stopped, StopRequest
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import Objective, flow_loss
+from chiasm.training.objective import Objective, flow_loss, reaching
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.trainer import Read, Trainer
 
@@ -54,6 +54,7 @@ def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> 
         and not training.compile_blocks
         and not training.frozen
         and not training.written_on_the_way
+        and (model.inner is None or model.inner.target == "latents")
         and training.activation_checkpointing in ("auto", "none")
     )
 
@@ -127,13 +128,14 @@ def _backward(
     for step in zip(*batches, strict=True):
         joined = PackedBatch.joined(step)
         latents = first.tokenizers.encode(joined.slots)
-        summed = losses_together(stack, first.objective, step, joined, latents, seeds)
+        done = first.progress.step
+        summed = losses_together(stack, first.objective, step, joined, latents, seeds, done)
         first.objective.total(summed, counts).sum().backward()
         found.append(summed.detach())
     stack.hand_over()
     of_each = reduce(operator.add, found).unbind(len(trainers))
     return [
-        Read(read, losses, trainer.forward_flops(read))
+        Read(read, losses, trainer.step_flops(read))
         for trainer, read, losses in zip(trainers, batches, of_each, strict=True)
     ]
 
@@ -150,9 +152,10 @@ def losses_together(
     joined: PackedBatch,
     latents: Mapping[str, Tensor],
     seeds: Sequence[int],
+    done: int = 0,
 ) -> Losses:
-    """As :meth:`Objective.losses` of each model on its batch with its seed; each tensor has a
-    first dimension S. ``latents`` are those of the joined batches."""
+    """As :meth:`Objective.losses` of each model on its batch with its seed, after ``done`` steps;
+    each tensor has a first dimension S. ``latents`` are those of the joined batches."""
     pairs = list(zip(batches, seeds, strict=True))
     times_S = [objective.flow_times(batch, seed) for batch, seed in pairs]
     times, noise, z_t = {}, {}, {}
@@ -161,8 +164,10 @@ def losses_together(
         noise[name] = torch.cat([draw_noise(batch, name, seed) for batch, seed in pairs])
         z_t[name] = mix(latents[name], noise[name], times[name][slots.item_L])
     inputs = DecoderInput.from_batch(joined, z_t, times)
-    x_MD, row_P = stack.forward(inputs, IntervalMask.from_batch(joined))
-    flow = {}
+    head, share = stack.first.inner_head, objective.settings.inner.share(done)
+    behind = () if head is None else (head.block,)
+    x_MD, row_P, *inner_MD = stack.forward(inputs, IntervalMask.from_batch(joined), behind)
+    flow, inner = {}, {}
     for name in joined.streams.generated:
         slots = joined.slots[name]
         counts = [batch.slots[name].num_targets for batch in batches]
@@ -171,15 +176,24 @@ def losses_together(
             each.index_select(0, slots.target_G)
             for each in (latents[name], noise[name], slots.item_L)
         )
-        time_L = times[name][item_L]
-        loss_L = flow_loss(output_LC, z_LC, noise_LC, time_L, objective.settings.of(name))
-        source_L = slots.source_N[item_L]
-        flow[name] = Sums.of_models(loss_L, counts, source_L, len(joined.source_names), time_L)
+        time_L, own = times[name][item_L], objective.settings.of(name)
+        summed = partial(
+            Sums.of_models,
+            counts=counts,
+            source=slots.source_N[item_L],
+            num_sources=len(joined.source_names),
+            time=time_L,
+        )
+        flow[name] = summed(flow_loss(output_LC, z_LC, noise_LC, time_L, own))
+        if head is not None:
+            x_LD = reaching(take_rows(inner_MD[0], row_P[slots.position_G]), share)
+            output_LC = stack.inner_output(name, x_LD, counts)
+            inner[name] = summed(flow_loss(output_LC, z_LC, noise_LC, time_L, own))
     text = _text_sums(stack, joined, x_MD, row_P, [batch.num_text_targets for batch in batches])
     zero_S = torch.zeros(len(batches))
     filled_S = torch.tensor([batch.num_filled for batch in batches])
     no_load = torch.zeros(len(batches), 0, len(joined.streams.modalities), 0, dtype=torch.int64)
-    return Losses(text, flow, zero_S, zero_S, filled_S, no_load)
+    return Losses(text, flow, zero_S, zero_S, filled_S, no_load, inner)
 
 
 def _text_sums(

@@ -97,15 +97,16 @@ class Rollouts:
         """Returns rollouts in documents as long as the model's training documents, half context.
 
         Raises:
-            UserError: the model was trained without actions.
+            UserError: the model was trained without actions, or the settings are not for it.
         """
-        views = pretrained.walks.views
+        views, sampler = pretrained.walks.views, Sampler(pretrained)
         if not views:
             raise UserError(
                 "this model was trained without actions: it cannot tell what they lead to. Train "
                 "with a source of task action_video or instructions"
             )
-        return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
+        sampler.refuse(settings)
+        return cls(sampler, settings, context_views=views // 2, document_views=views)
 
     @classmethod
     def instructed(cls, pretrained: Pretrained, settings: SamplingSettings, steps: int) -> Rollouts:

@@ -147,5 +147,5 @@ def logits_of(pretrained, batch):
     """[T, V] of a batch of one row without pictures."""
     nothing = pretrained.tokenizers.encode(batch.slots)
     inputs = DecoderInput.from_batch(batch, nothing, {"image": torch.zeros(0)})
-    x_BTD, _ = pretrained.decoder.forward_with_routing(inputs, IntervalMask.from_batch(batch))
+    x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
     return pretrained.decoder.text_logits(x_BTD[0]).float()

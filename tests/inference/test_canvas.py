@@ -26,9 +26,10 @@ TARGETS = {
 
 
 def training_velocity(
-    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, *, dropped: bool
+    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, *, dropped: bool, inner: bool = False
 ) -> torch.Tensor:
-    """The velocity of one target in a packed batch, its condition dropped or not."""
+    """The velocity of one target in a packed batch, its condition dropped or not, by the last head
+    or by the one in the middle."""
     text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
     document = Document((Text(WORDS), TARGETS[stream]))
     batch = pack_documents([document], text, tokenizers, 64)
@@ -54,14 +55,19 @@ def training_velocity(
     }
     times = {name: torch.full((len(own),), TIME) for name, own in batch.slots.items()}
     inputs = DecoderInput.from_batch(batch, z, times)
-    x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
-    output_LC = pretrained.decoder.latent_output(stream, x_BTD.flatten(0, 1)[slots.position_L])
+    decoder, mask = pretrained.decoder, IntervalMask.from_batch(batch)
+    if inner:
+        [x_BTD] = decoder.forward_with_routing(inputs, mask, behind=(1,)).behind
+        output_LC = decoder.inner_head(stream, x_BTD.flatten(0, 1)[slots.position_L])
+    else:
+        x_BTD = decoder(inputs, mask)
+        output_LC = decoder.latent_output(stream, x_BTD.flatten(0, 1)[slots.position_L])
     time_L = torch.full((len(z_LC),), TIME)
     return velocity(output_LC, z_LC, time_L, pretrained.flow.prediction)
 
 
 def canvas_velocity(
-    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float
+    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float, inner: float = 1.0
 ) -> torch.Tensor:
     text = pretrained.text_tokenizer
     marks = text.marks[stream]
@@ -70,7 +76,7 @@ def canvas_velocity(
     other = [text.bod_id, 40, 41, marks.begin]  # another request, shorter, in the same batch
     history.read([0, 1], [Passage([*prompt.ids, marks.begin]), Passage(other)])
     shape = pretrained.decoder.shapes[stream]
-    canvas = Canvas(pretrained, shape, history, [0, 1], guidance)
+    canvas = Canvas(pretrained, shape, history, [0, 1], guidance, inner)
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
 
 
@@ -101,6 +107,38 @@ def test_guidance_mixes_the_two_velocities_of_training(
             atol=1e-3,
             rtol=1e-3,
         )
+
+
+@pytest.mark.parametrize("stream", ["image", "series"])
+@pytest.mark.parametrize("prediction", ["x", "preconditioned"])
+@pytest.mark.parametrize("model", [{}, {"attention_weights": "modality"}])
+def test_the_head_in_the_middle_guides_as_a_worse_model(
+    build: Callable[..., Pretrained], stream: str, prediction: str, model: dict
+) -> None:
+    pretrained = build(prediction=prediction, series=True, inner={"block": 1}, **model)
+    shape = pretrained.decoder.shapes[stream]
+    size = (shape.num_tokens, shape.channels)
+    z_LC = torch.randn(size, generator=torch.Generator().manual_seed(1))
+    own, without = (
+        training_velocity(pretrained, stream, z_LC, dropped=dropped) for dropped in (False, True)
+    )
+    worse = training_velocity(pretrained, stream, z_LC, dropped=False, inner=True)
+    assert not torch.allclose(own, worse, atol=1e-2)
+    for guidance in (1.0, 3.0):
+        plain = canvas_velocity(pretrained, stream, z_LC, guidance)
+        assert torch.equal(canvas_velocity(pretrained, stream, z_LC, guidance, 1.0), plain)
+        torch.testing.assert_close(
+            canvas_velocity(pretrained, stream, z_LC, guidance, 2.5),
+            own + (guidance - 1) * (own - without) + 1.5 * (own - worse),
+            atol=1e-3,
+            rtol=1e-3,
+        )
+    torch.testing.assert_close(  # as it is written elsewhere
+        canvas_velocity(pretrained, stream, z_LC, 1.0, 2.5),
+        worse + 2.5 * (own - worse),
+        atol=1e-3,
+        rtol=1e-3,
+    )
 
 
 def test_an_item_is_read_alone_or_before_its_end(with_series: Pretrained) -> None:

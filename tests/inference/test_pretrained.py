@@ -47,6 +47,22 @@ def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, pict
     assert (before[0].pixels() == after[0].pixels()).all()
 
 
+def test_a_head_in_the_middle_comes_back_and_older_models_have_none(
+    build: Callable[..., Pretrained], tmp_path: Path
+) -> None:
+    own, plain = build(inner={"block": 1}), build()
+    for name, model in (("own", own), ("plain", plain)):
+        model.save(tmp_path / name)
+    loaded = Pretrained.load(tmp_path / "own").decoder
+    assert loaded.guides
+    assert torch.equal(loaded.inner_head.norm.gain, own.decoder.inner_head.norm.gain)
+    config = tmp_path / "plain" / "config.json"
+    content = json.loads(config.read_text())
+    assert content["model"].pop("inner") is None
+    config.write_text(json.dumps(content))
+    assert Pretrained.load(tmp_path / "plain").decoder.inner_head is None
+
+
 def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained]) -> None:
     pretrained = build()
     shape = pretrained.decoder.shapes["image"]

@@ -388,3 +388,17 @@ def test_a_model_on_a_gpu_draws_what_it_draws_on_a_cpu(
     [on_gpu], _ = heard(pretrained, request, settings)
     difference = np.abs(on_cpu.pixels().astype(int) - on_gpu.pixels())
     assert difference.mean() < 8
+
+
+def test_a_head_in_the_middle_guides_where_there_is_one(
+    build: Callable[..., Pretrained], pretrained: Pretrained
+) -> None:
+    draws = Request((Text("picture:"),), opens=True)
+    plain = SamplingSettings(steps=3, max_tokens=0, guidance=1)
+    guided = plain.model_copy(update={"inner_guidance": 3.0})
+    own = Sampler(build(inner={"block": 1}))
+    [[drawn]], [[other]] = (own.generate([draws], asked) for asked in (plain, guided))
+    assert not np.array_equal(drawn.data, other.data)
+    for model in (pretrained, build(inner={"block": 1, "target": "average"})):
+        with pytest.raises(UserError, match=r"inner_guidance = 3\.0, but this model has no head"):
+            Sampler(model).generate([draws], guided)

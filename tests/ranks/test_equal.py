@@ -39,6 +39,13 @@ MODELS: dict[str, dict[str, Any]] = {
         }
     },
     "muon": {**MOE, "training.optimizer.kind": "muon"},
+    "inner": {"model.inner.block": 1, "objective.inner.until_step": 30},
+    "inner-average": {
+        "model.inner.block": 1,
+        "model.inner.target": "average",
+        "training.ema_decay": 0.9,
+        "training.gradient_accumulation_steps": 2,
+    },
     "accumulated": {**MOE, "training.gradient_accumulation_steps": 2},
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
 }
@@ -52,9 +59,9 @@ where there is none."""
 
 TRAINED = {
     2: {
-        "copies": ("dense", "moe-shared"),
+        "copies": ("dense", "moe-shared", "inner"),
         "messages": ("dense",),
-        "shards": ("modality", "mot", "moe", "muon", "two-streams"),
+        "shards": ("modality", "mot", "moe", "muon", "two-streams", "inner", "inner-average"),
         "experts": ("moe", "muon"),
         "both": ("moe-shared", "accumulated", "checkpointed"),
     },

@@ -1,3 +1,4 @@
+import copy
 import math
 from dataclasses import replace
 
@@ -9,10 +10,11 @@ from chiasm.flow import default_shift, mix
 from chiasm.model.decoder import Decoder
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
+from chiasm.training.average import Average
 from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import Objective
-from chiasm.training.settings import ObjectiveSettings, StreamObjective
+from chiasm.training.objective import AVERAGE_NOISE, Objective
+from chiasm.training.settings import InnerObjective, ObjectiveSettings, StreamObjective
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +264,127 @@ def test_recomputed_blocks_route_alike_and_count_once(naive, mixture, monkeypatc
     assert torch.equal(again.load_QXE, whole.load_QXE)
     for gradient, wanted in zip(found, expected, strict=True):
         assert torch.equal(gradient, wanted)
+
+
+def named_gradients(decoder: Decoder, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    decoder.zero_grad()
+    loss.backward()
+    return {
+        name: torch.zeros_like(own) if own.grad is None else own.grad.clone()
+        for name, own in decoder.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("prediction", ["x", "v", "preconditioned"])
+@pytest.mark.parametrize("experts", ["modality", "dense"])
+def test_the_inner_loss_is_the_flow_loss_of_a_model_that_ends_there(naive, prediction, experts):
+    """Losses and gradients: those of the model without the head, and of its first block alone."""
+    decoder = naive.decoder(0.1, inner={"block": 1}, experts=experts)
+    plain, first = naive.decoder(experts=experts), naive.decoder(depth=1, experts=experts)
+    weights = decoder.state_dict()
+    plain.load_state_dict({name: weights[name] for name in plain.state_dict()})
+    inner = {
+        name: f"inner_head.{name.replace('final_', '')}"
+        for name in first.state_dict()
+        if name.startswith(("final_norm", "latent_head"))
+    }
+    first.load_state_dict({name: weights[inner.get(name, name)] for name in first.state_dict()})
+    own = InnerObjective(weight=0.7)
+    settings = ObjectiveSettings(prediction=prediction, streams={"series": {"shift": 4}}, inner=own)
+    objective, batch = Objective(settings), naive.random_batch(5)
+    z, counts = naive.latents(batch), Counts.of([batch])
+    losses = objective.losses(decoder, batch, z, seed=3)
+    without, ended = (objective.losses(each, batch, z, seed=3) for each in (plain, first))
+    assert without.inner == {}
+    for name, found in losses.inner.items():
+        assert float(found.sum.detach()) > 0
+        for value, expected in zip(
+            vars(found).values(), vars(ended.flow[name]).values(), strict=True
+        ):
+            torch.testing.assert_close(value, expected, atol=1e-4, rtol=1e-4)
+        assert torch.equal(losses.flow[name].sum, without.flow[name].sum)
+    assert torch.equal(losses.text.sum, without.text.sum)
+    found = named_gradients(decoder, objective.total(losses, counts))
+    expected = named_gradients(plain, objective.total(without, counts))
+    of_flow = sum(own.sum / max(1, counts.flow[name]) for name, own in ended.flow.items())
+    for name, gradient in named_gradients(first, 0.7 * of_flow).items():
+        name = inner.get(name, name)
+        expected[name] = expected.get(name, torch.zeros_like(gradient)) + gradient
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-3)
+
+
+def test_less_of_the_inner_gradient_reaches_the_blocks_with_every_step(naive):
+    decoder, batch = naive.decoder(0.1, inner={"block": 1}), naive.random_batch(5)
+    z, counts = naive.latents(batch), Counts.of([batch])
+
+    def found(step: int, **inner: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        objective = Objective(ObjectiveSettings(inner=InnerObjective(**inner)))
+        total = objective.total(objective.losses(decoder, batch, z, 3, step=step), counts)
+        return total.detach(), named_gradients(decoder, total)
+
+    _, none = found(0, weight=0.0)
+    value, whole = found(500, weight=2.0)
+    for step, share in ((0, 1.0), (10, 0.75), (30, 0.25), (40, 0.0), (50, 0.0)):
+        total, gradients = found(step, weight=2.0, until_step=40)
+        assert torch.equal(total, value), "the loss itself is told as it is"
+        for name, gradient in gradients.items():
+            own = 1.0 if name.startswith("inner_head.") else share
+            expected = none[name] + own * (whole[name] - none[name])
+            torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-3)
+    assert not torch.allclose(
+        whole["blocks.0.attention.qkv.weight"], none["blocks.0.attention.qkv.weight"]
+    )
+    assert torch.equal(
+        whole["blocks.1.attention.qkv.weight"], none["blocks.1.attention.qkv.weight"]
+    )
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_the_states_of_the_average_are_its_own_at_less_noise(naive, depth):
+    decoder = naive.decoder(0.1, depth=depth, inner={"block": 1, "target": "average"})
+    average = Average(decoder, 0.9)
+    with torch.no_grad():
+        for weight in average.weights.values():
+            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    teacher = copy.deepcopy(decoder)
+    teacher.load_state_dict(average.weights, strict=False)
+    before = {name: own.clone() for name, own in decoder.state_dict().items()}
+    items = [naive.Picture(target=False), naive.Picture(), naive.Series(), naive.Picture(1, 2)]
+    batch = naive.pack([[[[9, 10], *items]]], 40)
+    z, noise = naive.latents(batch), naive.latents(batch, 1)
+    times = {"image": torch.tensor([1.0, 0.2, 0.6]), "series": torch.tensor([0.9])}
+    objective = Objective(ObjectiveSettings(inner=InnerObjective(weight=0.5)))
+    losses = objective.losses(decoder, batch, z, 0, times, noise, average=average)
+
+    def states(model: Decoder, less: float, block: int) -> torch.Tensor:
+        at = {name: 1 - less * (1 - own) for name, own in times.items()}
+        z_t = {
+            name: mix(z[name], noise[name], at[name][own.item_L])
+            for name, own in batch.slots.items()
+        }
+        read = DecoderInput.from_batch(batch, z_t, at), IntervalMask.from_batch(batch)
+        return model.forward_with_routing(*read, behind=(block,)).behind[0].flatten(0, 1)
+
+    own_MD, wanted_MD = states(decoder, 1.0, 1), states(teacher, AVERAGE_NOISE, max(1, depth - 1))
+    expected = {}
+    for name, slots in batch.slots.items():
+        position_L = slots.position_L[slots.target_G]
+        told = decoder.inner_head(name, own_MD[position_L])
+        wanted = wanted_MD[position_L].detach()
+        cosine = (told * wanted).sum(1) / (told.norm(dim=1) * wanted.norm(dim=1))
+        expected[name] = (1 - cosine).sum()
+        torch.testing.assert_close(losses.inner[name].sum, expected[name], atol=1e-4, rtol=1e-4)
+        assert losses.inner[name].count == losses.flow[name].count > 0
+    assert all(torch.equal(own, before[name]) for name, own in decoder.state_dict().items())
+
+    counts = Counts.of([batch])
+    plain = objective.losses(decoder, batch, z, 0, times, noise)
+    assert plain.inner == {}
+    total = objective.total(plain, counts) + 0.5 * sum(
+        own / counts.flow[name] for name, own in expected.items()
+    )
+    wanted = named_gradients(decoder, total)
+    found = named_gradients(decoder, objective.total(losses, counts))
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, wanted[name], atol=1e-5, rtol=1e-3)

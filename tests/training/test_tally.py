@@ -5,7 +5,7 @@ import torch
 
 from chiasm.training.losses import NOISE_BINS, Losses, Sums
 from chiasm.training.objective import Objective
-from chiasm.training.settings import ObjectiveSettings, StreamObjective
+from chiasm.training.settings import InnerObjective, ObjectiveSettings, StreamObjective
 from chiasm.training.tally import load_values, tally
 
 
@@ -21,20 +21,29 @@ def test_means_by_name_and_nothing_without_targets() -> None:
         router_z_sum=torch.tensor(0.0),
         position_count=torch.tensor(9),
         load_QXE=torch.zeros(0, 4, 0, dtype=torch.int64),
+        inner={"image": sums(8.0, 4, source=1, time=3), "series": sums(1.0, 2, source=0, time=9)},
     )
     own = {"series": StreamObjective(flow_weight=0.5)}
-    objective = Objective(ObjectiveSettings(text_weight=1, flow_weight=3, streams=own))
+    inner = InnerObjective(weight=0.25)
+    settings = ObjectiveSettings(text_weight=1, flow_weight=3, streams=own, inner=inner)
+    objective = Objective(settings)
     modalities = ("text", "vision", "motion", "sound")
     assert tally(losses, objective, ("books", "drawings"), modalities) == {
-        "loss": 2.0 + 3 * 1.5 + 0.5 * 4.5,
+        "loss": 2.0 + 3 * 1.5 + 0.5 * 4.5 + 0.25 * (2.0 + 0.5),
         "text_loss": 2.0,
         "flow_loss": 1.5,
         "series/flow_loss": 4.5,
+        "inner_loss": 2.0,
+        "series/inner_loss": 0.5,
         "text_loss/books": 2.0,
+        "inner_loss/drawings": 2.0,
+        "series/inner_loss/books": 0.5,
         "flow_loss/drawings": 1.5,
         "series/flow_loss/books": 4.5,
         "flow_loss_by_time/0.3": 1.5,
         "series/flow_loss_by_time/0.9": 4.5,
+        "inner_loss_by_time/0.3": 2.0,
+        "series/inner_loss_by_time/0.9": 0.5,
     }
 
 

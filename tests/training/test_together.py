@@ -25,7 +25,7 @@ from chiasm.stop import Stopped
 from chiasm.training import together
 from chiasm.training.losses import Counts, Losses
 from chiasm.training.objective import Objective
-from chiasm.training.settings import ObjectiveSettings, TrainingSettings
+from chiasm.training.settings import InnerObjective, ObjectiveSettings, TrainingSettings
 from chiasm.training.together import losses_together, train_together, trains_faster_together
 from chiasm.training.trainer import Trainer
 
@@ -34,26 +34,27 @@ SEEDS = range(3)
 
 def numbers(losses: Losses) -> list[Tensor]:
     """Everything in them."""
-    sums = [losses.text, *losses.flow.values()]
+    sums = [losses.text, *losses.flow.values(), *losses.inner.values()]
     parts = [value for own in sums for value in vars(own).values()]
     return [*parts, losses.balance_sum, losses.router_z_sum, losses.position_count, losses.load_QXE]
 
 
-def test_losses_and_gradients_are_those_of_each_alone(naive) -> None:
-    decoders = [naive.decoder(0.2, seed, experts="modality") for seed in SEEDS]
+@pytest.mark.parametrize("inner", [None, {"block": 1}])
+def test_losses_and_gradients_are_those_of_each_alone(naive, inner) -> None:
+    decoders = [naive.decoder(0.2, seed, experts="modality", inner=inner) for seed in SEEDS]
     alone = copy.deepcopy(decoders)
     batches = [naive.random_batch(seed) for seed in SEEDS]
     latents = [naive.latents(batch, seed) for seed, batch in enumerate(batches)]
-    objective = Objective(ObjectiveSettings())
+    objective = Objective(ObjectiveSettings(inner=InnerObjective(until_step=10)))
     counts = [Counts.of([batch]) for batch in batches]
     expected = []
     for seed, decoder in enumerate(alone):
-        losses = objective.losses(decoder, batches[seed], latents[seed], seed)
+        losses = objective.losses(decoder, batches[seed], latents[seed], seed, step=6)
         objective.total(losses, counts[seed]).backward()
         expected.append(losses.detach())
     stack, joined = DecoderStack(decoders), PackedBatch.joined(batches)
     z = {name: torch.cat([own[name] for own in latents]) for name in latents[0]}
-    losses = losses_together(stack, objective, batches, joined, z, SEEDS)
+    losses = losses_together(stack, objective, batches, joined, z, SEEDS, done=6)
     objective.total(losses, Counts.of_models(counts)).sum().backward()
     stack.hand_over()
     for found, wanted in zip(losses.detach().unbind(len(decoders)), expected, strict=True):
@@ -127,7 +128,15 @@ def assert_equal(found: list[dict[str, float]], wanted: list[dict[str, float]]) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "settings", [(), ("training.gradient_accumulation_steps=2",), ("model.experts=dense",)]
+    "settings",
+    [
+        (),
+        ("training.gradient_accumulation_steps=2",),
+        (
+            *("model.experts=dense", "model.depth=2", "model.inner.block=1"),
+            "objective.inner.until_step=20",
+        ),
+    ],
 )
 def test_many_steps_are_those_of_each_alone(builds, tmp_path: Path, settings) -> None:
     settings = ("training.steps=25", *settings)
@@ -274,6 +283,8 @@ def test_runs_together_leave_what_each_leaves_alone(recipes, tmp_path: Path) -> 
         ({}, {"activation_checkpointing": "full"}, False),
         ({}, {"model_every_steps": 5}, False),
         ({}, {"frozen": ("blocks.*",)}, False),
+        ({"inner": {"block": 2}}, {}, True),
+        ({"inner": {"block": 2, "target": "average"}}, {}, False),
     ],
 )
 def test_what_trains_together(model, training, faster) -> None:

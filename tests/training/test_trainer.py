@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Objective
-from chiasm.training.settings import ObjectiveSettings, TrainingSettings
+from chiasm.training.settings import InnerObjective, ObjectiveSettings, TrainingSettings
 from chiasm.training.trainer import Trainer
 from chiasm.training.validation import Validation
 from chiasm.vision.pixels import pixel_tokenizer
@@ -67,6 +68,7 @@ def build(tokenizer: TextTokenizer) -> Build:
         batch_size: int = 4,
         model: dict[str, object] | None = None,
         seen_pixels: int = 0,
+        objective: ObjectiveSettings | None = None,
         **settings: object,
     ) -> Trainer:
         training = TrainingSettings(
@@ -112,7 +114,7 @@ def build(tokenizer: TextTokenizer) -> Build:
         )
         return Trainer(
             decoder,
-            Objective(ObjectiveSettings()),
+            Objective(objective or ObjectiveSettings()),
             tokenizers,
             stream(1),
             validation,
@@ -155,10 +157,16 @@ def test_accumulation_equals_one_big_batch(build: Build) -> None:
 
 
 MIXTURE = {"experts": "moe", "moe": {"num_experts": 8, "shared_experts": "modality"}}
+INNER = {
+    "model": {"inner": {"block": 1}},
+    "objective": ObjectiveSettings(prediction="preconditioned", inner=InnerObjective(until_step=5)),
+}
+STATES = {"model": {"inner": {"block": 1, "target": "average"}}, "ema_decay": 0.9}
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"model": MIXTURE, "router_bias_rate": 1e-3}, {"seen_pixels": 12}]
+    "changes",
+    [{}, {"model": MIXTURE, "router_bias_rate": 1e-3}, {"seen_pixels": 12}, INNER, STATES],
 )
 def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dict) -> None:
     whole = build(**changes)
@@ -185,6 +193,23 @@ def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dic
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.parametrize(("changes", "told"), [(INNER, True), (STATES, False)])
+def test_the_inner_loss_is_reported_and_falls(
+    build: Build, tmp_path: Path, changes: dict, told: bool
+) -> None:
+    """Validation has no average beside the weights that it is of."""
+    trainer = build(**changes, steps=40, validate_every_steps=20)
+    trainer.run(tmp_path)
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    of_phase = {
+        phase: [line for line in lines if line["phase"] == phase]
+        for phase in ("train", "validation")
+    }
+    losses = [line["inner_loss"] for line in of_phase["train"] if "inner_loss" in line]
+    assert fmean(losses[-10:]) < 0.95 * fmean(losses[:10])
+    assert all(("inner_loss" in line) == told for line in of_phase["validation"])
+
+
 def test_a_checkpoint_of_an_earlier_version_is_told(build: Build, tmp_path: Path) -> None:
     tensors = build().state.tensors() | {"optimizers": {"state": {"0": {"step": torch.ones(1)}}}}
     progress = {"counters": {"step": 1}, "stream": build().stream.get_state()}
@@ -193,7 +218,7 @@ def test_a_checkpoint_of_an_earlier_version_is_told(build: Build, tmp_path: Path
         build().run(tmp_path)
 
 
-@pytest.mark.parametrize("changes", [{}, {"model": MIXTURE, "router_bias_rate": 1e-3}])
+@pytest.mark.parametrize("changes", [{}, {"model": MIXTURE, "router_bias_rate": 1e-3}, STATES])
 def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
     """What the number of threads is measured by may come at any step."""
     plain, rehearsed = build(**changes), build(**changes)

@@ -235,10 +235,10 @@ class _Counter:
             for name, own in batch.slots.items()
         }
         inputs = DecoderInput.from_batch(batch, z_t, times)
-        _, choices = self._pretrained.decoder.forward_with_routing(
+        passed = self._pretrained.decoder.forward_with_routing(
             inputs, IntervalMask.from_batch(batch)
         )
-        return torch.stack([choice.expert_MK for choice in choices]).cpu().numpy()
+        return torch.stack([choice.expert_MK for choice in passed.choices]).cpu().numpy()
 
     def _count_parts(
         self, begin: int, batch: PackedBatch, document_M: np.ndarray, expert_QMK: np.ndarray
