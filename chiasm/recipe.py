@@ -148,6 +148,7 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
         yield from _source_errors(name, source)
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
     yield from _routing_without_router(recipe)
+    yield from _shortcuts_of_noise(recipe)
 
 
 def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
@@ -172,6 +173,18 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     for name, is_asked in asked.items():
         if is_asked:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
+
+
+def _shortcuts_of_noise(recipe: Recipe) -> Iterator[UserError]:
+    """Yields errors for predictions that say nothing of the step that begins at noise."""
+    if recipe.model.shortcut_steps is None:
+        return
+    streams = recipe.objective.streams.items()
+    predicted = {f"objective.streams.{name}.prediction": own.prediction for name, own in streams}
+    for name, own in {"objective.prediction": recipe.objective.prediction, **predicted}.items():
+        if own == "epsilon":
+            why = f"does not say where a step from noise leads, as {setting('model.shortcut_steps')}"
+            yield recipe.error(name, f"{why} asks", "predict 'preconditioned', 'x' or 'v'")
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -149,6 +149,7 @@ def names(settings: BaseModel, prefix: str = "") -> set[str]:
         ("stream.sources={}", "stream.sources", None),
         ("training.steps=60", "training.schedule.warmup_steps", 60),
         ("objective.router_z_weight=1.0", "objective.router_z_weight", 1.0),
+        ("model.shortcut_steps=12", "model.shortcut_steps", 12),
     ],
 )
 def test_mistakes_carry_their_setting(

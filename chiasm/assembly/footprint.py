@@ -26,7 +26,7 @@ from chiasm.device import matmul_dtype, planned_for
 from chiasm.errors import settings_of
 from chiasm.loop.groups import freeze
 from chiasm.model.decoder import Decoder
-from chiasm.model.work import FORWARD_AND_BACKWARD, Parameters, Work
+from chiasm.model.work import Parameters, Work
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
@@ -166,7 +166,7 @@ def _found(step: PlannedStep, parallel: ParallelSettings) -> Footprint:
         ),
         peak_phase=ledger.peak_phase,
         traffic=ledger.traffic,
-        flops=FORWARD_AND_BACKWARD * batches * step.forward_flops,
+        flops=batches * step.flops,
         product_flops=ledger.product_flops,
         waits=dict(ledger.waits),
     )

@@ -61,7 +61,7 @@ class PlannedStep:
             self.optimizer = build_optimizer(decoder, training)
         decay = training.ema_decay
         self.average = None if decay is None else Average(decoder, decay)
-        self.activations = self.gathered_root = self.gradients = self.forward_flops = 0
+        self.activations = self.gathered_root = self.gradients = self.flops = 0
 
     def take(self) -> None:
         """Takes the step."""
@@ -80,7 +80,7 @@ class PlannedStep:
             with ledger.during("report"):
                 names, modalities = self.read.source_names, self.read.streams.modalities
                 tally(losses, self.objective, names, modalities)
-                self.forward_flops = self.decoder.forward_flops(self.work)
+                self.flops = self.decoder.training_flops(self.work)
 
     def backward(self) -> Losses:
         """Adds the gradients of one batch; returns its losses without them."""

@@ -44,6 +44,8 @@ class Canvas:
         group: the members that generate, as ``history.gather`` returns them.
         guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
             unconditional branch.
+        step: size of a step of the solver, as a share of the whole way, which models with shortcuts
+            are told; 0 is infinitely short.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Canvas:
         history: History,
         group: Sequence[int],
         guidance: float,
+        step: float = 0.0,
     ) -> None:
+        self._step = step
         self._decoder, self._stream, self._guidance = pretrained.decoder, shape.name, guidance
         self._prediction = pretrained.flow.of(shape.name).prediction
         decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[shape.name]
@@ -75,7 +79,9 @@ class Canvas:
     def _predict(self, z_BPC: Tensor, time: float) -> Tensor:
         (inputs, *behind), z_LC = self._reading, z_BPC.flatten(0, 1)
         time_1 = z_LC.new_full((1,), time)
-        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1)
+        own = inputs.latents[self._stream]._replace(
+            z_LC=z_LC, time_L=time_1, step_L=z_LC.new_full((1,), self._step)
+        )
         x_BPD = self._decoder(replace(inputs, latents={self._stream: own}), *behind, self._fixed)
         output_LC = self._decoder.latent_output(self._stream, x_BPD.flatten(0, 1)).float()
         return velocity(output_LC, z_LC, time_1, self._prediction).view_as(z_BPC)

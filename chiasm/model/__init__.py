@@ -21,7 +21,7 @@ attention.py    what a block asks of its attention, and grouped-query attention
 kinds.py        the kinds of attention that a recipe names
 block.py        attention, then experts
 inputs.py       what the decoder reads, in rows of documents or sorted by modality
-latents.py      latents, flow time and place inside the item, embedded
+latents.py      latents, flow time, solver's step and place inside the item, embedded
 checkpointing.py  which activations are computed again in the backward pass
 initialize.py   a decoder's first weights
 decoder.py      the whole model

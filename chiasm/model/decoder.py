@@ -29,13 +29,13 @@ from chiasm.model.elementwise import by_hand, put_rows
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialize import initialize
 from chiasm.model.inputs import DecoderInput
-from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
+from chiasm.model.latents import PlaceEmbedding, StepEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ActivationCheckpointing, ModelSettings
-from chiasm.model.work import Parameters, Work
+from chiasm.model.work import FORWARD_AND_BACKWARD, SHORTCUT_ROWS, Parameters, Work
 from chiasm.roles import Role
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -86,6 +86,8 @@ class Decoder(nn.Module):
             {each.name: Linear(each.channels, width) for each in streams}
         )
         self.time_embedding = TimeEmbedding(width)
+        if settings.shortcut_steps is not None:
+            self.step_embedding = StepEmbedding(width, settings.shortcut_steps)
         self.place_embedding = _named(
             {each.name: PlaceEmbedding(settings, each.reach) for each in streams}
         )
@@ -195,9 +197,19 @@ class Decoder(nn.Module):
         flops += sum(self.latent_head[name].flops(own) for name, own in work.latent_rows.items())
         latents = sum(work.latents.values())
         flops += self.time_embedding.flops(latents)
+        if self.settings.shortcut_steps is not None:
+            flops += self.step_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
             flops += self.time_modulation.flops(latents)
         return flops + self.text_head.flops(work.text_rows)
+
+    def training_flops(self, work: Work) -> int:
+        """Of the forward and the backward pass of training, and its share of two passes without
+        text that say where shortcuts lead."""
+        flops = FORWARD_AND_BACKWARD * self.forward_flops(work)
+        if self.settings.shortcut_steps is not None:
+            flops += 2 * self.forward_flops(replace(work, text_rows=0)) // SHORTCUT_ROWS
+        return flops
 
     def update_expert_bias(self, load_QXE: Tensor, rate: float) -> None:
         """After a step: make experts that got little more likely, by the rate, in every block."""
@@ -259,8 +271,7 @@ class Decoder(nn.Module):
         x_MD = F.embedding(token_M, self.token_embedding).to(dtype)
         if not inputs.latents:
             return x_MD.unflatten(0, shape), None
-        read = inputs.latents.values()
-        time_LD = self.time_embedding(torch.cat([each.time_L for each in read]), dtype)
+        time_LD = self._embed_times(inputs)
         latent_LD = torch.cat(
             [
                 self.latent_embedding[name](each.z_LC.to(dtype)) + fixed.place_LD[name]
@@ -274,6 +285,15 @@ class Decoder(nn.Module):
         else:
             x_MD = x_MD.index_copy(0, inputs.latent_position_L, latent_LD)
         return x_MD.unflatten(0, shape), time_LD
+
+    def _embed_times(self, inputs: DecoderInput) -> Tensor:
+        """Flow times of the latents, and steps from there where they are told: [L, D]."""
+        read = inputs.latents.values()
+        time_LD = self.time_embedding(torch.cat([each.time_L for each in read]), self.compute_dtype)
+        told = [each.step_L for each in read if each.step_L is not None]
+        if self.settings.shortcut_steps is None or not told:
+            return time_LD
+        return time_LD + self.step_embedding(torch.cat(told), self.compute_dtype)
 
     def _share(
         self, inputs: DecoderInput, mask: IntervalMask, fixed: Fixed, time_LD: Tensor | None

@@ -21,7 +21,6 @@ import torch
 
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
-from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.studies.step import Step
 
 RATE_EXPONENT = 0.75
@@ -73,7 +72,7 @@ def count_shape(settings: ModelSettings, step: Step) -> Shape:
             streams=step.streams,
         )
     count = decoder.count_parameters()
-    flops = FORWARD_AND_BACKWARD * decoder.forward_flops(step.work)
+    flops = decoder.training_flops(step.work)
     return Shape(settings, count.active, count.total, flops * step.share(1))
 
 

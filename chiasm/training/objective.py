@@ -12,7 +12,8 @@ modalities, E routed experts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -35,8 +36,9 @@ from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
 from chiasm.ranks import ALONE, Ranks
 from chiasm.training.losses import Counts, Losses, Sums
-from chiasm.training.noise import draw_noise, draw_times
+from chiasm.training.noise import draw_noise, draw_steps, draw_times, has_shortcuts
 from chiasm.training.settings import ObjectiveSettings
+from chiasm.training.shortcuts import Line, with_shortcuts
 
 
 class Objective:
@@ -51,13 +53,18 @@ class Objective:
         """
         times = {}
         for name, slots in batch.slots.items():
-            own, channels = self.settings.of(name), batch.streams[name].channels
-            base_N = draw_times(batch, name, seed, own.time_distribution)
-            alphas = [own.shift or default_shift(p, channels) for p in slots.tokens_N.tolist()]
-            time_N = shift_time(base_N, torch.tensor(alphas, device=base_N.device))
+            base_N = draw_times(batch, name, seed, self.settings.of(name).time_distribution)
+            time_N = shift_time(base_N, self._alphas(batch, name))
             context_N = 1.0 - self.settings.context_noise * base_N
             times[name] = torch.where(slots.target_N, time_N, context_N)
         return times
+
+    def _alphas(self, batch: PackedBatch, stream: str) -> Tensor:
+        """α of the shift of each item's flow times, float32 [N]."""
+        own, channels = self.settings.of(stream), batch.streams[stream].channels
+        tokens = batch.slots[stream].tokens_N.tolist()
+        alphas = [own.shift or default_shift(number, channels) for number in tokens]
+        return torch.tensor(alphas, device=batch.ids_BT.device)
 
     def losses(
         self,
@@ -67,38 +74,57 @@ class Objective:
         seed: int,
         times: Mapping[str, Tensor] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        teaching: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Losses:
-        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass.
+        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass with
+        gradients.
 
         ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], and
         ``noise``, [L, C], are given where they are not to be drawn; with given times context is
-        clean.
+        clean, and nothing is a shortcut. Inside ``teaching`` the decoder has the weights that say
+        where shortcuts lead.
         """
         streams = batch.slots.items()
-        if times is None:
-            times = self.flow_times(batch, seed)
-        else:
-            times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
         noise = noise or {name: draw_noise(batch, name, seed) for name, _ in streams}
-        z_t = {
-            name: mix(latents[name], noise[name], times[name][own.item_L]) for name, own in streams
-        }
-        inputs = DecoderInput.from_batch(batch, z_t, times)
+        if times is None:
+            drawn = self.flow_times(batch, seed)
+        else:
+            drawn = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
+        lines = {name: Line(noise[name], latents[name], drawn[name]) for name, _ in streams}
+        if times is None and decoder.settings.shortcut_steps is not None:
+            with teaching():
+                lines = self._shortcuts(decoder, batch, lines, seed)
+        z_t = {name: line.at(batch.slots[name]) for name, line in lines.items()}
+        at = {name: line.time_N for name, line in lines.items()}
+        told = {name: line.step_N for name, line in lines.items() if line.step_N is not None}
+        inputs = DecoderInput.from_batch(batch, z_t, at, told)
         x_BTD, choices = decoder.forward_with_routing(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
         text = _text_sums(decoder, batch, x_MD)
         flow = {}
         for name in batch.streams.generated:
-            slots, own = batch.slots[name], self.settings.of(name)
+            slots, own, line = batch.slots[name], self.settings.of(name), lines[name]
             output_LC = decoder.latent_output(name, take_rows(x_MD, slots.position_G)).float()
             z_LC, noise_LC, item_L = (
                 each.index_select(0, slots.target_G)
-                for each in (latents[name], noise[name], slots.item_L)
+                for each in (line.z_LC, line.noise_LC, slots.item_L)
             )
-            time_L = times[name][item_L]
+            time_L = line.time_N[item_L]
             loss_L = flow_loss(output_LC, z_LC, noise_LC, time_L, own)
-            flow[name] = Sums.of(loss_L, slots.source_N[item_L], len(batch.source_names), time_L)
+            step_L = None if line.step_N is None else line.step_N[item_L]
+            source_L, number = slots.source_N[item_L], len(batch.source_names)
+            flow[name] = Sums.of(loss_L, source_L, number, time_L, step_L)
         return Losses(text, flow, *_routing_sums(batch, choices, self.ranks))
+
+    def _shortcuts(
+        self, decoder: Decoder, batch: PackedBatch, lines: Mapping[str, Line], seed: int
+    ) -> dict[str, Line]:
+        """Lines on which some items take long steps, and all are told how long theirs is."""
+        steps = draw_steps(batch, seed, decoder.settings.shortcut_steps)
+        alphas = {name: self._alphas(batch, name) for name in lines}
+        if has_shortcuts(batch):
+            return with_shortcuts(decoder, batch, lines, steps, alphas, self.settings)
+        return {name: line._replace(step_N=steps[name].size_N) for name, line in lines.items()}
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.

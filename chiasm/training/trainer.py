@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, reduce
 from itertools import islice
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from chiasm.loop.groups import build_optimizer, freeze
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.model.decoder import Decoder
-from chiasm.model.work import FORWARD_AND_BACKWARD, Work
+from chiasm.model.work import Work
 from chiasm.ranks import ALONE, Ranks
 from chiasm.tokenizers.statistics import is_standardized
 from chiasm.tokenizers.streams import StreamTokenizers
@@ -49,8 +50,8 @@ class Read(NamedTuple):
     """Of this rank."""
     losses: Losses
     """Of all ranks, detached."""
-    forward_flops: int
-    """Of the model's products over what was read, on all ranks."""
+    flops: int
+    """Of the model's products over what was read, forward and back, on all ranks."""
 
 
 class Trainer(Loop[Read]):
@@ -153,20 +154,27 @@ class Trainer(Loop[Read]):
 
     def backward_of(self, batches: Sequence[PackedBatch]) -> Read:
         """Adds the gradients of the loss of a step's batches, over all ranks."""
-        counts, flops = Counts.of(batches).over(self.ranks, self.forward_flops(batches))
+        counts, flops = Counts.of(batches).over(self.ranks, self.flops(batches))
         found = []
         for batch in batches:
             moved = batch.to(self.device)
             latents = self.tokenizers.encode(moved.slots)
-            losses = self.objective.losses(self.decoder, moved, latents, self.seed)
+            losses = self.objective.losses(
+                self.decoder, moved, latents, self.seed, teaching=self._teaching
+            )
             self.objective.total(losses, counts).backward()
             found.append(losses.detach())
         self.placement.sum_gradients()
         return Read(batches, reduce(operator.add, found).over(self.ranks), flops)
 
-    def forward_flops(self, batches: Sequence[PackedBatch]) -> int:
-        """Returns the FLOPs of the model's products in a forward pass over this rank's batches."""
-        return sum(self.decoder.forward_flops(Work.useful(batch)) for batch in batches)
+    @property
+    def _teaching(self) -> Callable[[], AbstractContextManager[None]]:
+        """The average of the weights, where it is kept, says where shortcuts lead."""
+        return nullcontext if self.average is None else self.average.in_use
+
+    def flops(self, batches: Sequence[PackedBatch]) -> int:
+        """Returns the FLOPs of the model's products over this rank's batches, forward and back."""
+        return sum(self.decoder.training_flops(Work.useful(batch)) for batch in batches)
 
     def after_update(self, found: Read) -> None:
         """Shift the routers' balance, and move the average of the weights."""
@@ -180,7 +188,7 @@ class Trainer(Loop[Read]):
         names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
         losses = tally(found.losses, self.objective, names, modalities)
         tokens = int(found.losses.position_count)
-        return losses, {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * found.forward_flops}
+        return losses, {"tokens": tokens, "flops": found.flops}
 
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
         """Tokens, positions with padding, and the share of the machine's peak."""

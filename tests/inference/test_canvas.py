@@ -26,9 +26,9 @@ TARGETS = {
 
 
 def training_velocity(
-    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, *, dropped: bool
+    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, *, dropped: bool, step: float = 0.0
 ) -> torch.Tensor:
-    """The velocity of one target in a packed batch, its condition dropped or not."""
+    """The velocity of one target in a packed batch, its condition dropped or not, for a step."""
     text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
     document = Document((Text(WORDS), TARGETS[stream]))
     batch = pack_documents([document], text, tokenizers, 64)
@@ -53,7 +53,8 @@ def training_velocity(
         for shape in tokenizers.streams
     }
     times = {name: torch.full((len(own),), TIME) for name, own in batch.slots.items()}
-    inputs = DecoderInput.from_batch(batch, z, times)
+    steps = {name: torch.full((len(own),), step) for name, own in batch.slots.items()}
+    inputs = DecoderInput.from_batch(batch, z, times, steps)
     x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
     output_LC = pretrained.decoder.latent_output(stream, x_BTD.flatten(0, 1)[slots.position_L])
     time_L = torch.full((len(z_LC),), TIME)
@@ -61,7 +62,7 @@ def training_velocity(
 
 
 def canvas_velocity(
-    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float
+    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float, step: float = 0.0
 ) -> torch.Tensor:
     text = pretrained.text_tokenizer
     marks = text.marks[stream]
@@ -70,7 +71,7 @@ def canvas_velocity(
     other = [text.bod_id, 40, 41, marks.begin]  # another request, shorter, in the same batch
     history.read([0, 1], [Passage([*prompt.ids, marks.begin]), Passage(other)])
     shape = pretrained.decoder.shapes[stream]
-    canvas = Canvas(pretrained, shape, history, [0, 1], guidance)
+    canvas = Canvas(pretrained, shape, history, [0, 1], guidance, step)
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
 
 
@@ -101,6 +102,29 @@ def test_guidance_mixes_the_two_velocities_of_training(
             atol=1e-3,
             rtol=1e-3,
         )
+
+
+@pytest.mark.parametrize("time_conditioning", ["added", "adaptive"])
+def test_both_branches_are_told_how_long_a_step_is(
+    build: Callable[..., Pretrained], time_conditioning: str
+) -> None:
+    pretrained = build(shortcut_steps=8, time_conditioning=time_conditioning)
+    z_LC = torch.randn(4, 48, generator=torch.Generator().manual_seed(1))
+    short, long = (
+        {
+            dropped: training_velocity(pretrained, "image", z_LC, dropped=dropped, step=step)
+            for dropped in (False, True)
+        }
+        for step in (0.0, 0.5)
+    )
+    for dropped in (False, True):
+        assert not torch.allclose(short[dropped], long[dropped], atol=1e-2)
+    torch.testing.assert_close(
+        canvas_velocity(pretrained, "image", z_LC, 3.0, 0.5),
+        long[True] + 3.0 * (long[False] - long[True]),
+        atol=1e-3,
+        rtol=1e-3,
+    )
 
 
 def test_an_item_is_read_alone_or_before_its_end(with_series: Pretrained) -> None:
