@@ -183,8 +183,9 @@ def _shortcuts_of_noise(recipe: Recipe) -> Iterator[UserError]:
     predicted = {f"objective.streams.{name}.prediction": own.prediction for name, own in streams}
     for name, own in {"objective.prediction": recipe.objective.prediction, **predicted}.items():
         if own == "epsilon":
-            why = f"does not say where a step from noise leads, as {setting('model.shortcut_steps')}"
-            yield recipe.error(name, f"{why} asks", "predict 'preconditioned', 'x' or 'v'")
+            asks = f"as {recipe.assigned('model.shortcut_steps')} asks"
+            why = f"does not say where a step from noise leads, {asks}"
+            yield recipe.error(name, why, "predict 'preconditioned', 'x' or 'v'")
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

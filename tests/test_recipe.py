@@ -177,6 +177,14 @@ def test_several_mistakes_are_told_at_once(small: Path) -> None:
     assert str(caught.value) == "\n".join(map(str, caught.value.errors))
 
 
+@pytest.mark.parametrize("table", ["objective", "objective.streams.image"])
+def test_what_says_nothing_of_a_step_from_noise_takes_no_long_ones(small: Path, table: str) -> None:
+    given = [f"{table}.prediction=epsilon"]
+    assert load_recipe(small, given)
+    with pytest.raises(UserError, match=f"{table}.prediction = .*model.shortcut_steps = 8 asks"):
+        load_recipe(small, [*given, "model.shortcut_steps=8"])
+
+
 def test_missing_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         load_recipe(tmp_path / "none.toml")

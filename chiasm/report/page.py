@@ -214,7 +214,11 @@ def _samples(evaluation: Evaluation, measure: Measure[Any]) -> doc.Section:
     of_steps = [each for each in evaluation.step_points if each.row.section == measure.section]
     return doc.Section(
         measure.heading or measure.section,
-        [doc.Figure(horizon_figure(points)), doc.Figure(step_figure(of_steps)), doc.Samples(chosen)],
+        [
+            doc.Figure(horizon_figure(points)),
+            doc.Figure(step_figure(of_steps)),
+            doc.Samples(chosen),
+        ],
         lead=f"{measure.lead} Chosen by their places in the held-out split, not by hand.".strip(),
     )
 

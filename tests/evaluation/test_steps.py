@@ -33,12 +33,14 @@ def test_rows_are_those_of_the_other_sections_at_as_many_steps(pretrained, mater
             *("drawing: caption found", "drawing: detail"),
         )
     }
-    assert [row for row in found.rows] == [point.row for point in found.points]
+    assert list(found.rows) == [point.row for point in found.points]
     [first, *_] = found.samples
     assert [panel.label for panel in first.panels] == ["1 step", "3 steps", "truth, decoded"]
 
 
-def test_nothing_is_measured_unless_it_is_asked_for(pretrained, material, folder_material, settings):
+def test_nothing_is_measured_unless_it_is_asked_for(
+    pretrained, material, folder_material, settings
+):
     run = Run(pretrained, material, settings)
     assert SolverSteps().applies(run) == ""
     assert not SolverSteps().measure(run).rows

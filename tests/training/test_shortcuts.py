@@ -153,3 +153,33 @@ def test_shortcuts_have_a_bin_of_their_own(naive, decoder, batch):
         inside_L = (steps[name].size_N > 0)[own.item_L]
         assert found.flow[name].count_bins[NOISE_BINS] == inside_L.sum()
         assert found.flow[name].count_bins.sum() == own.num_targets
+
+
+@pytest.mark.slow
+def test_one_step_finds_one_of_two_where_velocities_find_their_mean(naive):
+    """Items of four numbers, all 1 or all -1."""
+    items = [[[naive.Picture(1, 1)]] * 12] * 4
+    found = {}
+    for shortcut_steps in (None, 8):
+        decoder = naive.decoder(shortcut_steps=shortcut_steps, experts="dense")
+        objective = Objective(ObjectiveSettings(prediction="preconditioned", shift=1.0))
+        optimizer = torch.optim.Adam(decoder.parameters(), 3e-3)
+        for step in range(500):
+            batch = naive.pack(items, 60, numbers=range(4 * step, 4 * step + 4))
+            generator = torch.Generator().manual_seed(step)
+            sign_L1 = torch.randint(2, (48, 1), generator=generator) * 2.0 - 1
+            z = {"image": sign_L1.expand(-1, 4), "series": torch.zeros(0, 3)}
+            losses = objective.losses(decoder, batch, z, 0)
+            objective.total(losses, Counts.of([batch])).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        begin = naive.latents(batch, 1)
+        none, whole = (
+            {name: torch.full((len(own),), size) for name, own in batch.slots.items()}
+            for size in (0.0, 1.0)
+        )
+        with torch.no_grad():
+            v = told_velocity(decoder, batch, begin, none, whole, "image", "preconditioned")
+        found[shortcut_steps] = float((begin["image"] + v).mean(1).abs().mean())
+    assert found[None] < 0.3
+    assert found[8] > 0.7
