@@ -92,8 +92,7 @@ class Objective:
             drawn = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
         lines = {name: Line(noise[name], latents[name], drawn[name]) for name, _ in streams}
         if times is None and decoder.settings.shortcut_steps is not None:
-            with teaching():
-                lines = self._shortcuts(decoder, batch, lines, seed)
+            lines = self._shortcuts(decoder, batch, lines, seed, teaching)
         z_t = {name: line.at(batch.slots[name]) for name, line in lines.items()}
         at = {name: line.time_N for name, line in lines.items()}
         told = {name: line.step_N for name, line in lines.items() if line.step_N is not None}
@@ -117,14 +116,21 @@ class Objective:
         return Losses(text, flow, *_routing_sums(batch, choices, self.ranks))
 
     def _shortcuts(
-        self, decoder: Decoder, batch: PackedBatch, lines: Mapping[str, Line], seed: int
+        self,
+        decoder: Decoder,
+        batch: PackedBatch,
+        lines: Mapping[str, Line],
+        seed: int,
+        teaching: Callable[[], AbstractContextManager[None]],
     ) -> dict[str, Line]:
         """Lines on which some items take long steps, and all are told how long theirs is."""
+        assert decoder.settings.shortcut_steps is not None
         steps = draw_steps(batch, seed, decoder.settings.shortcut_steps)
+        if not has_shortcuts(batch):
+            return {name: line._replace(step_N=steps[name].size_N) for name, line in lines.items()}
         alphas = {name: self._alphas(batch, name) for name in lines}
-        if has_shortcuts(batch):
+        with teaching():
             return with_shortcuts(decoder, batch, lines, steps, alphas, self.settings)
-        return {name: line._replace(step_N=steps[name].size_N) for name, line in lines.items()}
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.
