@@ -41,6 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "muon": {**MOE, "training.optimizer.kind": "muon"},
     "accumulated": {**MOE, "training.gradient_accumulation_steps": 2},
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
+    "shortcuts": {**MOE, "model.shortcut_steps": 8, "training.ema_decay": 0.9},
 }
 SPLITS = {
     2: {"copies": (1, 1), "messages": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
@@ -54,8 +55,8 @@ TRAINED = {
     2: {
         "copies": ("dense", "moe-shared"),
         "messages": ("dense",),
-        "shards": ("modality", "mot", "moe", "muon", "two-streams"),
-        "experts": ("moe", "muon"),
+        "shards": ("modality", "mot", "moe", "muon", "two-streams", "shortcuts"),
+        "experts": ("moe", "muon", "shortcuts"),
         "both": ("moe-shared", "accumulated", "checkpointed"),
     },
     4: {"shards": ("modality",), "hybrid": ("moe",), "both": ("moe-shared",)},
