@@ -9,8 +9,8 @@ measured in turn, round after round, so that a machine that slows down slows all
   as a sampler without a cache has to. The first round sees that all three imagine the same.
 
 Speed does not depend on what a model has learned, so that weights are random. Beside it the time of
-a frame on the walk page: in the model, and from the request to its answer over HTTP. A machine with
-CUDA measures the large shapes instead.
+a frame on the walk page, by solver steps, in turn: in the model, and from the request to its answer
+over HTTP. A machine with CUDA measures the large shapes instead.
 
     python benchmarks/rollout.py [--rounds 5] [--candidates 120] [--steps 8] [--plain 2]
 """
@@ -171,12 +171,12 @@ def compare(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
         document_views=shape.document_views,
     )
     seconds: dict[str, list[float]] = {"batched and cached": [], "cached": [], "plain": []}
-    walk: list[dict[str, float]] = []
+    walk: dict[int, list[dict[str, float]]] = {each: [] for each in arguments.walk_solver_steps}
     for number in range(arguments.rounds + 1):
         together, imagined = timed(lambda: rollouts.imagine([context] * len(scripts), scripts))
         one, by_one = timed(lambda: [rollouts.imagine([context], [own])[0] for own in alone])
         bare, read_whole = timed(lambda: [plain.imagine(context, own) for own in alone])
-        walked = walk_page(pretrained, views[-1], arguments.steps)
+        walked = {each: walk_page(pretrained, views[-1], arguments.steps, each) for each in walk}
         if number == 0:  # warms up, and sees that the three are alike
             refuse_unlike(imagined[: len(alone)], by_one)
             refuse_unlike(by_one, read_whole)
@@ -184,7 +184,8 @@ def compare(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
         seconds["batched and cached"].append(together / len(scripts))
         seconds["cached"].append(one / len(alone))
         seconds["plain"].append(bare / len(alone))
-        walk.append(walked)
+        for solver_steps, found in walked.items():
+            walk[solver_steps].append(found)
     return told(shape, pretrained, seconds, walk, arguments)
 
 
@@ -199,9 +200,11 @@ def refuse_unlike(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> N
         raise SystemExit(f"only {share:.1%} of two ways' first views are alike: not one sampler")
 
 
-def walk_page(pretrained: Pretrained, view: np.ndarray, steps: int) -> dict[str, float]:
+def walk_page(
+    pretrained: Pretrained, view: np.ndarray, steps: int, solver_steps: int
+) -> dict[str, float]:
     """Median milliseconds of a frame on the walk page: in the model, and from request to answer."""
-    walker = Walker(pretrained, SAMPLING)
+    walker = Walker(pretrained, SAMPLING.model_copy(update={"steps": solver_steps}))
     start = Start("noise", view)
     answers = Answers(walker, Starts(pretrained.vision_tokenizer.image_shape), Opening("", start))
     server = WalkServer(("127.0.0.1", 0))
@@ -235,7 +238,7 @@ def told(
     shape: Shape,
     pretrained: Pretrained,
     seconds: dict[str, list[float]],
-    walk: list[dict[str, float]],
+    walk: dict[int, list[dict[str, float]]],
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """The figures of a shape, printed as well."""
@@ -260,7 +263,10 @@ def told(
         "document_views": shape.document_views,
         "ways": ways,
         "ratio_median_least_most": ratios,
-        "walk_page": {name: round(median(w[name] for w in walk), 1) for name in walk[0]},
+        "walk_page_by_solver_steps": {
+            solver_steps: {name: round(median(w[name] for w in own), 1) for name in own[0]}
+            for solver_steps, own in walk.items()
+        },
     }
     print(f"{shape.name}, {figures['parameters']:,} parameters")
     for way, found in ways.items():
@@ -269,7 +275,7 @@ def told(
             f"{found['candidates_per_second']} candidates/s"
         )
     print(f"  batched and cached is faster, [median, least, most]: {ratios}")
-    print(f"  walk page: {figures['walk_page']}", flush=True)
+    print(f"  walk page by solver steps: {figures['walk_page_by_solver_steps']}", flush=True)
     return figures
 
 
@@ -280,6 +286,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="actions of each candidate")
     parser.add_argument("--plain", type=int, default=2, help="candidates imagined one by one")
     parser.add_argument("--rows", type=int, default=32, help="candidates that run together")
+    parser.add_argument(
+        "--walk-solver-steps", type=int, nargs="+", default=[SAMPLING.steps, 4, 2, 1]
+    )
     arguments = parser.parse_args()
     load = os.getloadavg()
     shapes = ON_CUDA if torch.cuda.is_available() else ON_CPU

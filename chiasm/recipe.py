@@ -154,6 +154,7 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
     yield from _routing_without_router(recipe)
     yield from _misfits_of_the_middle(recipe)
+    yield from _shortcuts_of_noise(recipe)
 
 
 def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
@@ -195,6 +196,19 @@ def _misfits_of_the_middle(recipe: Recipe) -> Iterator[UserError]:
         if getattr(evaluation, name) > 1:
             why = "is by a head in the middle that predicts latents, and the model has none"
             yield recipe.error(f"evaluation.{name}", why, "set model.inner.block, or leave it out")
+
+
+def _shortcuts_of_noise(recipe: Recipe) -> Iterator[UserError]:
+    """Yields errors for predictions that say nothing of the step that begins at noise."""
+    if recipe.model.shortcut_steps is None:
+        return
+    streams = recipe.objective.streams.items()
+    predicted = {f"objective.streams.{name}.prediction": own.prediction for name, own in streams}
+    for name, own in {"objective.prediction": recipe.objective.prediction, **predicted}.items():
+        if own == "epsilon":
+            asks = f"as {recipe.assigned('model.shortcut_steps')} asks"
+            why = f"does not say where a step from noise leads, {asks}"
+            yield recipe.error(name, why, "predict 'preconditioned', 'x' or 'v'")
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

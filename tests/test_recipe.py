@@ -154,6 +154,7 @@ def names(settings: BaseModel, prefix: str = "") -> set[str]:
         ("stream.sources={}", "stream.sources", None),
         ("training.steps=60", "training.schedule.warmup_steps", 60),
         ("objective.router_z_weight=1.0", "objective.router_z_weight", 1.0),
+        ("model.shortcut_steps=12", "model.shortcut_steps", 12),
     ],
 )
 def test_mistakes_carry_their_setting(
@@ -179,6 +180,14 @@ def test_several_mistakes_are_told_at_once(small: Path) -> None:
         load_recipe(small, ["model.widht=9", "training.steps=0"])
     assert [error.setting for error in caught.value.errors] == ["model.widht", "training.steps"]
     assert str(caught.value) == "\n".join(map(str, caught.value.errors))
+
+
+@pytest.mark.parametrize("table", ["objective", "objective.streams.image"])
+def test_what_says_nothing_of_a_step_from_noise_takes_no_long_ones(small: Path, table: str) -> None:
+    given = [f"{table}.prediction=epsilon"]
+    assert load_recipe(small, given)
+    with pytest.raises(UserError, match=f"{table}.prediction = .*model.shortcut_steps = 8 asks"):
+        load_recipe(small, [*given, "model.shortcut_steps=8"])
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:

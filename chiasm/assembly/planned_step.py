@@ -80,7 +80,7 @@ class PlannedStep:
             with ledger.during("report"):
                 names, modalities = self.read.source_names, self.read.streams.modalities
                 tally(losses, self.objective, names, modalities)
-                self.flops = self.decoder.step_flops(self.work)
+                self.flops = self.decoder.training_flops(self.work)
 
     def backward(self) -> Losses:
         """Adds the gradients of one batch; returns its losses without them."""

@@ -23,6 +23,7 @@ questions.py   answers against the majority and against a blank image or silence
 hearing.py     probes of the model's states behind a sound
 crossings.py   picture → sound, and sound → picture
 next_views.py  imagined frames against the last one, and against other actions
+steps.py       quality by the number of solver steps
 next_sounds.py the next sound and the view that it is heard with
 horizons.py    likeness of imagined views by the number of frames ahead
 rollouts.py    imagined views by horizon

@@ -108,14 +108,14 @@ class Drawings(Measure[DrawingSettings]):
     def _measured(
         self, run: Run[DrawingSettings], train: Described, held_out: Described
     ) -> Findings:
-        captions, frames = _asked(held_out, run.settings.drawings)
+        captions, frames = asked_captions(held_out, run.settings.drawings)
         drawn, reference_encoder = (
-            _draw(run, captions),
+            draw_captions(run, captions),
             open_reference_encoder(run.settings.reference_encoder),
         )
         clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
-        truth = _truth(run, held_out, frames)
-        probes = _fit_probes(run, _truth(run, train, clear), reference_encoder)
+        truth = truth_of(run, held_out, frames)
+        probes = fit_probes(run, truth_of(run, train, clear), reference_encoder)
         through = run.through_tokenizer(truth.pictures)
         seen = [run.features(each, reference_encoder) for each in (drawn, truth.pictures, through)]
         readings = [
@@ -146,7 +146,7 @@ def _shown(run: Run[DrawingSettings], source: Source) -> list[Sample]:
     pairs = _captioned(run, source)
     if not pairs:
         return []
-    drawn = _draw(run, [words for words, _ in pairs])
+    drawn = draw_captions(run, [words for words, _ in pairs])
     truth = np.stack([run.fitted(image) for _, image in pairs])
     through = run.through_tokenizer(truth)
     return [
@@ -155,7 +155,7 @@ def _shown(run: Run[DrawingSettings], source: Source) -> list[Sample]:
     ]
 
 
-def _draw(run: Run[DrawingSettings], captions: list[str]) -> np.ndarray:
+def draw_captions(run: Run[DrawingSettings], captions: list[str]) -> np.ndarray:
     """Returns one image per caption: uint8 [N, H, W, 3]."""
     from chiasm.inference.tasks import draw
 
@@ -172,7 +172,7 @@ def _captioned(run: Run[DrawingSettings], source: Source) -> list[tuple[str, Ima
     return [pairs[number] for number in spread(len(pairs), count)] if pairs else []
 
 
-def _asked(source: Described, count: int) -> tuple[list[str], np.ndarray]:
+def asked_captions(source: Described, count: int) -> tuple[list[str], np.ndarray]:
     """Returns held-out captions that ask for an image, and the frames that they describe."""
     captions: list[str] = []
     frames: list[int] = []
@@ -184,16 +184,18 @@ def _asked(source: Described, count: int) -> tuple[list[str], np.ndarray]:
     return captions, np.array(frames)
 
 
-def _truth(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -> _Truth:
+def truth_of(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -> _Truth:
+    """Returns frames of a source, at the model's size, with what is known of them."""
     numbers = frames.tolist()
     pictures = np.stack([run.fitted(source.picture(number)) for number in numbers])
     facts = [dict(source.facts(number)) for number in numbers]
     return _Truth(pictures, facts, np.array([source.place_of(number) for number in numbers]))
 
 
-def _fit_probes(
+def fit_probes(
     run: Run[DrawingSettings], truth: _Truth, reference_encoder: Tokenizer | None
 ) -> dict[str, Probe]:
+    """Returns a probe of each attribute that differs between these frames."""
     features_NF = run.features(truth.pictures, reference_encoder)
     probes = {}
     for attribute in truth.facts[0]:

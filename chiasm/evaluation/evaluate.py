@@ -9,7 +9,13 @@ from typing import Any
 
 from chiasm.data.reading import ReadingLog
 from chiasm.errors import origin
-from chiasm.evaluation.evaluation import Evaluation, Findings, FlowPoint, HorizonPoint
+from chiasm.evaluation.evaluation import (
+    Evaluation,
+    Findings,
+    FlowPoint,
+    HorizonPoint,
+    StepPoint,
+)
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.run import Run
@@ -61,6 +67,7 @@ def evaluate(
         dict(found.skipped),
         seconds,
         tuple(point for point in found.points if isinstance(point, HorizonPoint)),
+        tuple(point for point in found.points if isinstance(point, StepPoint)),
         run.log.passed_over(),
     )
 

@@ -99,12 +99,24 @@ class HorizonPoint:
 
 
 @dataclass(frozen=True)
+class StepPoint:
+    """One measure of what was made in so many solver steps."""
+
+    measure: str
+    steps: int
+    row: Row
+
+
+Point = FlowPoint | HorizonPoint | StepPoint
+
+
+@dataclass(frozen=True)
 class Findings:
     """The results of one measure."""
 
     rows: Sequence[Row] = ()
     samples: Sequence[Sample] = ()
-    points: Sequence[FlowPoint | HorizonPoint] = ()
+    points: Sequence[Point] = ()
     """Points of the figures' curves."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Section or part of it → reason why it could not be measured."""
@@ -136,5 +148,7 @@ class Evaluation:
     """Section → its duration."""
     horizon_points: tuple[HorizonPoint, ...] = ()
     """Likeness of imagined views by the number of frames ahead."""
+    step_points: tuple[StepPoint, ...] = ()
+    """Quality by the number of solver steps."""
     passed_over: Mapping[str, PassedOver] = field(default_factory=dict)
     """Held-out source → what of it could not be used, and is in no number."""

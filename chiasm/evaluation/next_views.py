@@ -62,7 +62,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
         true = pieces.scripts(history)
         raw_last, truth = pieces.frames[:, -2], pieces.frames[:, -1]
         through, judge = run.through_tokenizer(truth), Truth(run, truth)
-        imagined = _imagine(run, pieces, true)
+        imagined = imagine_next(run, pieces, true)
         own = judge.likeness(imagined, _MEASURES)
         contenders = {LAST: run.through_tokenizer(raw_last), "raw last frame": raw_last}
         beside = {name: judge.likeness(each, _MEASURES) for name, each in contenders.items()}
@@ -70,7 +70,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
         skipped = {}
         try:
             wrong = pieces.shuffled(history, run.settings.seed)
-            shuffled = _imagine(run, pieces, wrong)
+            shuffled = imagine_next(run, pieces, wrong)
             other_N = np.array([other != own for other, own in zip(wrong, true, strict=True)])
             beside[SHUFFLED] = where(other_N, judge.likeness(shuffled, _MEASURES))
             others = [
@@ -93,7 +93,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
         return Findings(rows, samples, skipped=skipped)
 
 
-def _imagine(
+def imagine_next(
     run: Run[NextViewSettings], pieces: Pieces, scripts: Sequence[Sequence[str]]
 ) -> np.ndarray:
     """Returns one frame per piece; the noise depends on the piece alone, not on the action."""

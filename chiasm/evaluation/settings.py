@@ -24,6 +24,7 @@ from chiasm.evaluation.questions import Questions, QuestionSettings
 from chiasm.evaluation.rollouts import ImaginedWalks, RolloutSettings
 from chiasm.evaluation.shared import MeasureSettings
 from chiasm.evaluation.sounds import SoundSettings, SpokenWords
+from chiasm.evaluation.steps import SolverSteps, SolverStepSettings
 from chiasm.evaluation.text import BitsPerByte, TextSettings
 from chiasm.evaluation.writing import Captions, Continuations, WritingSettings
 from chiasm.registry import Registry, validated
@@ -32,8 +33,8 @@ MEASURES = Measures()
 """All measures in the order of the report; those of a recipe's ``imports`` follow."""
 for _measure in (
     *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
-    *(Hearing, PictureToSound, SoundToPicture, NextViews, NextSounds, ImaginedWalks),
-    *(ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
+    *(Hearing, PictureToSound, SoundToPicture, NextViews, SolverSteps, NextSounds),
+    *(ImaginedWalks, ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
 
@@ -45,6 +46,7 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     ClipSettings,
     RolloutSettings,
     NextSoundSettings,
+    SolverStepSettings,
     NextViewSettings,
     CrossingSettings,
     HearingSettings,

@@ -58,7 +58,8 @@ class WalkSettings(MeasureSettings):
     """Scale of their guidance by the head in the middle (``model.inner``); 1 is none."""
     next_view_steps: int | None = Field(None, ge=1)
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
-    of what may be seen, which is nearest to the truth and has no detail of its own."""
+    of what may be seen, which is nearest to the truth and has no detail of its own, unless the
+    model has shortcuts (``model.shortcut_steps``)."""
 
     history_noise: float = Field(0.0, ge=0, lt=1)
     """Noise with which imagined frames are read for the next one; for models that were trained with

@@ -221,8 +221,8 @@ class Batch:
         marks, settings = self._tokenizer.marks[shape.name], self._settings
         self._read(group, [Passage([*self._given_text(p), marks.begin]) for p in group])
         members = [progress.member for progress in group]
-        scales = settings.guidance, settings.inner_guidance
-        canvas = Canvas(self._pretrained, shape, self._history, members, *scales)
+        told = settings.guidance, settings.inner_guidance, settings.told_step
+        canvas = Canvas(self._pretrained, shape, self._history, members, *told)
         noise = [item_noise(p.request.seed, p.num_items, shape) for p in group]
         noise_NPC = torch.stack(noise).to(self._decoder.device)
         times = time_grid(settings.steps, self._pretrained.shift(shape))

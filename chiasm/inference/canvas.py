@@ -49,6 +49,8 @@ class Canvas:
         group: the members that generate, as ``history.gather`` returns them.
         guidance: g; at 1 there is no unconditional branch.
         inner_guidance: i; above 1 the model has a head in the middle that predicts latents.
+        step: size of a step of the solver, as a share of the whole way, which models with shortcuts
+            are told; 0 is infinitely short.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Canvas:
         group: Sequence[int],
         guidance: float,
         inner_guidance: float = 1.0,
+        step: float = 0.0,
     ) -> None:
+        self._step = step
         self._decoder, self._stream, self._guidance = pretrained.decoder, shape.name, guidance
         self._inner_guidance = inner_guidance
         self._prediction = pretrained.flow.of(shape.name).prediction
@@ -77,7 +81,8 @@ class Canvas:
         branches = 1 if self._guidance == 1 else 2
         (inputs, *behind), z_BPC = self._reading, torch.cat([z_NPC] * branches)
         z_LC, time_1 = z_BPC.flatten(0, 1), z_NPC.new_full((1,), time)
-        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1)
+        step_1 = torch.full_like(time_1, self._step)
+        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1, step_L=step_1)
         inputs = replace(inputs, latents={self._stream: own})
         head = self._decoder.inner_head if self._inner_guidance > 1 else None
         blocks = () if head is None else (head.block,)

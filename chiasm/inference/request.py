@@ -63,6 +63,12 @@ class SamplingSettings(Settings):
     batch_size: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
 
+    @property
+    def told_step(self) -> float:
+        """Size of a step that a model with shortcuts is told, as a share of the whole way; 0 for
+        Heun's method, which asks for velocities of a moment."""
+        return 1 / self.steps if self.solver == Solver.EULER else 0.0
+
 
 IMAGINING = SamplingSettings(guidance=1.0)
 """How views are imagined: from the model's own distribution."""

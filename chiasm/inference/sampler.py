@@ -72,7 +72,8 @@ class Sampler:
                 value=settings.aspect,
                 remedy='leave it out, or train a model with streams.image.shape = "native"',
             )
-        if settings.inner_guidance > 1 and not decoder.guides:
+        head = decoder.inner_head
+        if settings.inner_guidance > 1 and (head is None or not head.guides):
             raise UserError(
                 ", but this model has no head in its middle that predicts latents",
                 setting="inner_guidance",

@@ -22,7 +22,7 @@ passes.py       what a pass is given beside its inputs, and what it gives
 kinds.py        the kinds of attention that a recipe names
 block.py        attention, then experts
 inputs.py       what the decoder reads, in rows of documents or sorted by modality
-latents.py      latents, flow time and place inside the item, embedded
+latents.py      latents, flow time, solver's step and place inside the item, embedded
 inner.py        a head in the middle, with a target of its own
 checkpointing.py  which activations are computed again in the backward pass
 initialize.py   a decoder's first weights

@@ -24,6 +24,20 @@ _KEPT = [
 """Operations whose results are kept where checkpointing is selective: products, and attention."""
 
 
+LARGE_LOGITS_BYTES = 2**30
+"""Logits of all positions of a batch, in float32, from which on memory may be worth time."""
+
+
+def automatic(device: str, logits: int, head: int, blocks: int) -> ActivationCheckpointing:
+    """Returns "full" on a CPU where the vocabulary is large and its head has twice the products of
+    the blocks, so that it costs a ninth of a step's; else "none".
+
+    ``logits``: those of a batch; ``head`` and ``blocks``: parameters that a position uses.
+    """
+    large = 4 * logits >= LARGE_LOGITS_BYTES
+    return "full" if large and device == "cpu" and head >= 2 * blocks else "none"
+
+
 def calling(mode: ActivationCheckpointing) -> Callable[..., Any]:
     """Returns what calls a block, its first argument, with its inputs; bits are those of "none"."""
     if mode == "none":

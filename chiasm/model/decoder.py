@@ -24,26 +24,23 @@ from chiasm.device import kind_of, return_freed_memory
 from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.checkpointing import calling
+from chiasm.model.checkpointing import automatic, calling
 from chiasm.model.elementwise import by_hand, put_rows
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialize import initialize
 from chiasm.model.inner import InnerHead
 from chiasm.model.inputs import DecoderInput
-from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
+from chiasm.model.latents import PlaceEmbedding, StepEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.passes import Fixed, Hidden
 from chiasm.model.router import RouterOutput
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ActivationCheckpointing, ModelSettings
-from chiasm.model.work import FORWARD_AND_BACKWARD, Parameters, Work
+from chiasm.model.work import FORWARD_AND_BACKWARD, SHORTCUT_ROWS, Parameters, Work
 from chiasm.roles import Role
 
 _Module = TypeVar("_Module", bound=nn.Module)
-
-LARGE_LOGITS_BYTES = 2**30
-"""Logits of all positions of a batch, in float32, from which on memory may be worth time."""
 
 
 class Decoder(nn.Module):
@@ -78,6 +75,8 @@ class Decoder(nn.Module):
             {each.name: Linear(each.channels, width) for each in streams}
         )
         self.time_embedding = TimeEmbedding(width)
+        if settings.shortcut_steps is not None:
+            self.step_embedding = StepEmbedding(width, settings.shortcut_steps)
         self.place_embedding = _named(
             {each.name: PlaceEmbedding(settings, each.reach) for each in streams}
         )
@@ -99,11 +98,6 @@ class Decoder(nn.Module):
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.token_embedding.device
-
-    @property
-    def guides(self) -> bool:
-        """Whether a head in the middle predicts latents too, and so can guide the last one."""
-        return self.inner_head is not None and self.inner_head.guides
 
     def forward(
         self,
@@ -205,19 +199,24 @@ class Decoder(nn.Module):
         flops += sum(self.latent_head[name].flops(own) for name, own in work.latent_rows.items())
         latents = sum(work.latents.values())
         flops += self.time_embedding.flops(latents)
+        if self.settings.shortcut_steps is not None:
+            flops += self.step_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
             flops += self.time_modulation.flops(latents)
         if self.inner_head is not None:
             flops += self.inner_head.flops(work)
         return flops + self.text_head.flops(work.text_rows)
 
-    def step_flops(self, work: Work) -> int:
-        """Of a training step: forward, backward, and where the head in the middle has states for
-        its target, the forward pass, without heads, that gives these."""
+    def training_flops(self, work: Work) -> int:
+        """Of the forward and the backward pass of training, and of passes without gradients: one
+        without heads where the head in the middle has states for its target, and a share of two
+        without text that say where shortcuts lead."""
         flops = FORWARD_AND_BACKWARD * self.forward_flops(work)
-        if self.inner_head is None or self.guides:
-            return flops
-        return flops + self.forward_flops(replace(work, text_rows=0, latent_rows={}))
+        if self.inner_head is not None and not self.inner_head.guides:
+            flops += self.forward_flops(replace(work, text_rows=0, latent_rows={}))
+        if self.settings.shortcut_steps is not None:
+            flops += 2 * self.forward_flops(replace(work, text_rows=0)) // SHORTCUT_ROWS
+        return flops
 
     def update_expert_bias(self, load_QXE: Tensor, rate: float) -> None:
         """After a step: make experts that got little more likely, by the rate, in every block."""
@@ -230,18 +229,15 @@ class Decoder(nn.Module):
         return [own for own in experts if isinstance(own, MixtureOfExperts)]
 
     def _checkpointing(self, inputs: DecoderInput) -> ActivationCheckpointing:
-        """What holds for these inputs: "auto" is "full" on a CPU where the vocabulary is large and
-        its head has twice the products of the blocks, so that it costs a ninth of a step's."""
+        """What holds for these inputs."""
         if not (torch.is_grad_enabled() and self.training):
             return "none"
         if self.activation_checkpointing != "auto":
             return self.activation_checkpointing
-        large = 4 * inputs.ids_BT.numel() * self.vocabulary >= LARGE_LOGITS_BYTES
-        if not large or kind_of(self.token_embedding) != "cpu":
-            return "none"
         head = self.text_head.weight.numel()
         blocks = self.count_parameters().active - head - self.token_embedding.numel()
-        return "full" if head >= 2 * blocks else "none"
+        logits = inputs.ids_BT.numel() * self.vocabulary
+        return automatic(kind_of(self.token_embedding), logits, head, blocks)
 
     def _sorts(self, inputs: DecoderInput) -> bool:
         """Whether positions are to be sorted by modality for all blocks."""
@@ -279,8 +275,7 @@ class Decoder(nn.Module):
         x_MD = F.embedding(token_M, self.token_embedding).to(dtype)
         if not inputs.latents:
             return x_MD.unflatten(0, shape), None
-        read = inputs.latents.values()
-        time_LD = self.time_embedding(torch.cat([each.time_L for each in read]), dtype)
+        time_LD = self._embed_times(inputs)
         latent_LD = torch.cat(
             [
                 self.latent_embedding[name](each.z_LC.to(dtype)) + fixed.place_LD[name]
@@ -294,6 +289,15 @@ class Decoder(nn.Module):
         else:
             x_MD = x_MD.index_copy(0, inputs.latent_position_L, latent_LD)
         return x_MD.unflatten(0, shape), time_LD
+
+    def _embed_times(self, inputs: DecoderInput) -> Tensor:
+        """Flow times of the latents, and steps from there where they are told: [L, D]."""
+        read = inputs.latents.values()
+        time_LD = self.time_embedding(torch.cat([each.time_L for each in read]), self.compute_dtype)
+        told = [each.step_L for each in read if each.step_L is not None]
+        if self.settings.shortcut_steps is None or not told:
+            return time_LD
+        return time_LD + self.step_embedding(torch.cat(told), self.compute_dtype)
 
     def _share(
         self, inputs: DecoderInput, mask: IntervalMask, fixed: Fixed, time_LD: Tensor | None

@@ -35,6 +35,7 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     text head                             0: the first loss is ln V whatever the input
     latent heads of a stream              0: the first prediction is the latents' mean
     modulation (adaptive time)            0: every block begins unmodulated
+    step embedding                        1, and 0 of its last layer: all steps begin alike
     ====================================  =====================================================
 
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
@@ -59,6 +60,7 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
             parameter.copy_(part_of(parameter, drawn))
 
 
+_ZERO = ("text_head.weight", "latent_head.weight", "step_embedding.out.weight")
 _OF_A_STREAM = re.compile(r"^((?:inner_head\.)?(?:latent|place)_\w+\.)[^.]+\.")
 
 
@@ -72,9 +74,9 @@ def _writing(module: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def _deviation(name: str, parameter: nn.Parameter) -> float:
-    if name.endswith(("text_head.weight", "latent_head.weight")) or "modulation" in name:
+    if name.endswith(_ZERO) or "modulation" in name:
         return 0.0
-    if name == "token_embedding":
+    if name in ("token_embedding", "step_embedding.hidden.weight"):
         return 1.0
     if name.startswith("place_embedding."):
         return PLACE

@@ -34,6 +34,9 @@ class LatentInput(NamedTuple):
     """int64: where each lies in the flattened [B·T] positions."""
     place_LA: Tensor
     """int64: its coordinates inside its item."""
+    step_L: Tensor | None = None
+    """float: size of the solver's step from here, as a share of the whole way; [1] holds for all.
+    None: infinitely short, as 0."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,18 @@ class DecoderInput:
 
     @classmethod
     def from_batch(
-        cls, batch: PackedBatch, z: Mapping[str, Tensor], times: Mapping[str, Tensor]
+        cls,
+        batch: PackedBatch,
+        z: Mapping[str, Tensor],
+        times: Mapping[str, Tensor],
+        steps: Mapping[str, Tensor] | None = None,
     ) -> DecoderInput:
-        """Read a packed batch, each stream's latents [L, C] noised to its items' times [N]."""
-        latents = {
-            name: LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)
-            for name, own in batch.slots.items()
-        }
+        """Read a packed batch, each stream's latents [L, C] noised to its items' times [N], and the
+        sizes [N] of steps from there."""
+        latents = {}
+        for name, own in batch.slots.items():
+            read = LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)
+            latents[name] = read._replace(step_L=steps[name][own.item_L]) if steps else read
         return cls(batch.ids_BT, batch.modality_BT, batch.position_BT, latents)
 
     def by_modality(self, streams: Streams) -> tuple[DecoderInput, Tensor]:

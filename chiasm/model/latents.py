@@ -1,6 +1,7 @@
-"""Latents, flow time and place inside the item, embedded.
+"""Latents, flow time, size of a solver's step and place inside the item, embedded.
 
-Shape suffixes: L latent tokens of all items of a stream, C latent channels, A axes, D width.
+Shape suffixes: L latent tokens of all items of a stream, C latent channels, A axes, D width, J
+sizes of steps.
 """
 
 from __future__ import annotations
@@ -50,6 +51,31 @@ class TimeEmbedding(nn.Module):
 
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` times."""
+        return self.hidden.flops(rows) + self.out.flops(rows)
+
+
+class StepEmbedding(nn.Module):
+    """Size of a solver's step, as a share of the whole way → vector.
+
+    Sizes 1, 1/2, 1/4 and so on have a vector each, and those between a mixture of two. That of
+    1 / ``steps`` and below is zero, whatever was learned.
+    """
+
+    def __init__(self, width: int, steps: int) -> None:
+        super().__init__()
+        self.sizes = steps.bit_length() - 1
+        self.hidden = Linear(self.sizes, width)
+        self.out = Linear(width, width)
+
+    def forward(self, step_L: Tensor, dtype: torch.dtype) -> Tensor:
+        """[L] in [0, 1] → [L, D]."""
+        halvings_L = -step_L.clamp_min(0.5**self.sizes).log2()
+        number_J = torch.arange(self.sizes, device=step_L.device)
+        near_LJ = (1 - (halvings_L.unsqueeze(-1) - number_J).abs()).clamp_min(0)
+        return self.out(F.silu(self.hidden(near_LJ.to(dtype))))
+
+    def flops(self, rows: int) -> int:
+        """Of the forward pass over ``rows`` steps."""
         return self.hidden.flops(rows) + self.out.flops(rows)
 
 

@@ -156,6 +156,10 @@ class ModelSettings(Settings):
     time_conditioning: Literal["added", "adaptive"] = "added"
     """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
     block."""
+    shortcut_steps: int | None = Field(None, ge=2)
+    """Tell the network how long a step of the solver is, and train it for fewer steps than these as
+    well (shortcuts, arXiv 2410.12557): for 1, 2, 4 and so on, where a step is to lead where two of
+    half the size would. A power of two; None: it is told nothing."""
     item_positions: Literal["learned", "sinusoidal"] = "learned"
     """The position embedding inside an item, such as a picture, axis by axis."""
     rope_theta: float = Field(10_000.0, gt=1.0)
@@ -191,6 +195,10 @@ class ModelSettings(Settings):
                 "inner.block",
                 f"leaves no block of {self.assigned('depth')} behind the head in the middle",
                 "lower it",
+            )
+        if (steps := self.shortcut_steps or 2) & (steps - 1):
+            raise self.error(
+                "shortcut_steps", "is no power of two", f"set it to {1 << (steps.bit_length() - 1)}"
             )
         if self.experts == "moe":
             self._refuse_mixture()

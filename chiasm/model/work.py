@@ -17,6 +17,10 @@ from chiasm.batch.packed import PackedBatch
 FORWARD_AND_BACKWARD = 3
 """A training step's FLOPs in units of its forward pass."""
 
+SHORTCUT_ROWS = 4
+"""Of so many rows of a lane one is trained on shortcuts, after two passes that say where they lead
+(a quarter of the targets in arXiv 2410.12557)."""
+
 
 @dataclass(frozen=True)
 class Work:

@@ -1,4 +1,5 @@
-"""Figures of a run's page: losses, flow loss by noise level, rollouts by horizon."""
+"""Figures of a run's page: losses, flow loss by noise level, rollouts by horizon, quality by the
+number of solver steps."""
 
 from __future__ import annotations
 
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from chiasm.evaluation.evaluation import FlowPoint, HorizonPoint
+from chiasm.evaluation.evaluation import FlowPoint, HorizonPoint, StepPoint
 from chiasm.evaluation.rows import Row
 from chiasm.report.charts import GREY, PALETTE, figure_of, styled, svg, whiskers
 from chiasm.report.run_folder import Curve, RunFolder
+
+PANELS_ACROSS = 3
+"""Of a figure with a panel for each measure."""
 
 SMOOTHING_SHARE = 0.02
 """Width of the running mean of training losses, as a share of the run."""
@@ -94,6 +98,25 @@ def horizon_figure(points: Sequence[HorizonPoint]) -> str:
     return svg(figure, "horizon")
 
 
+@styled
+def step_figure(points: Sequence[StepPoint]) -> str:
+    """Returns each measure by the number of solver steps; empty without points."""
+    measures = list(dict.fromkeys(point.measure for point in points))
+    if not measures:
+        return ""
+    rows = -(-len(measures) // PANELS_ACROSS)
+    figure = figure_of(3.1 * rows)
+    places = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
+    for axes, measure in zip(places, measures, strict=False):
+        own = [point for point in points if point.measure == measure]
+        _draw_rows(axes, [p.steps for p in own], [p.row for p in own], PALETTE[0], measure)
+        axes.set_title(measure)
+        _label_doubling(axes, "solver steps", [p.steps for p in own], own[0].row)
+    for axes in places:
+        axes.set_axis_off()
+    return svg(figure, "steps")
+
+
 def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
     """Draws the imagined views with two standard errors, and a line for each baseline."""
     contenders = list(dict.fromkeys(point.row.baseline_name for point in points))
@@ -105,12 +128,16 @@ def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
         baseline = np.array([point.row.baseline for point in own], float)
         ahead = [point.frames_ahead for point in own]
         axes.plot(ahead, baseline, color=colour, marker="s", markersize=3, label=name)
-    horizons = sorted({point.frames_ahead for point in points})
+    _label_doubling(axes, "frames ahead", [point.frames_ahead for point in points], points[0].row)
+
+
+def _label_doubling(axes: Axes, name: str, numbers: Sequence[int], row: Row) -> None:
+    """Sets ticks at numbers, as far apart as their logarithms, and labels for a row's values."""
+    ticks = sorted(set(numbers))
     axes.set_xscale("log", base=2)
-    axes.set_xticks(horizons, [str(ahead) for ahead in horizons])
+    axes.set_xticks(ticks, [str(number) for number in ticks])
     axes.minorticks_off()
-    row = points[0].row
-    axes.set(xlabel="frames ahead", ylabel=f"{row.unit} ({row.better} is better)")
+    axes.set(xlabel=name, ylabel=f"{row.unit} ({row.better} is better)")
 
 
 def _draw_rows(

@@ -13,13 +13,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint
+from chiasm.evaluation.evaluation import Evaluation, Point
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import MEASURES
 from chiasm.intervals import Verdict
 from chiasm.report import doc
-from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
+from chiasm.report.curves import flow_figure, horizon_figure, loss_figure, step_figure
 from chiasm.report.files import ReportFiles, write_page, writing
 from chiasm.report.numbers import duration, estimate, number
 from chiasm.report.overview import write_overview
@@ -126,6 +126,7 @@ def run_report(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -
             "rows": [row_record(row) for row in evaluation.rows],
             "flow_loss_by_noise": [_point(point) for point in evaluation.flow_points],
             "rollout_by_horizon": [_point(point) for point in evaluation.horizon_points],
+            "by_solver_steps": [_point(point) for point in evaluation.step_points],
             "skipped": evaluation.skipped,
             "passed_over": evaluation.passed_over,
             "seconds": evaluation.seconds,
@@ -141,7 +142,7 @@ def row_record(row: Row) -> dict[str, Any]:
     return {**vars(row), "verdict": str(row.verdict)}
 
 
-def _point(point: FlowPoint | HorizonPoint) -> dict[str, Any]:
+def _point(point: Point) -> dict[str, Any]:
     where = {name: value for name, value in vars(point).items() if name != "row"}
     return {**where, **row_record(point.row)}
 
@@ -210,9 +211,14 @@ def not_measured(evaluation: Evaluation) -> doc.Section:
 def _samples(evaluation: Evaluation, measure: Measure[Any]) -> doc.Section:
     chosen = [sample for sample in evaluation.samples if sample.section == measure.section]
     points = [each for each in evaluation.horizon_points if each.row.section == measure.section]
+    of_steps = [each for each in evaluation.step_points if each.row.section == measure.section]
     return doc.Section(
         measure.heading or measure.section,
-        [doc.Figure(horizon_figure(points)), doc.Samples(chosen)],
+        [
+            doc.Figure(horizon_figure(points)),
+            doc.Figure(step_figure(of_steps)),
+            doc.Samples(chosen),
+        ],
         lead=f"{measure.lead} Chosen by their places in the held-out split, not by hand.".strip(),
     )
 

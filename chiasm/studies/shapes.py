@@ -72,7 +72,7 @@ def count_shape(settings: ModelSettings, step: Step) -> Shape:
             streams=step.streams,
         )
     count = decoder.count_parameters()
-    flops = decoder.step_flops(step.work)
+    flops = decoder.training_flops(step.work)
     return Shape(settings, count.active, count.total, flops * step.share(1))
 
 

@@ -3,7 +3,8 @@
 Reading order, which is also the import order:
 
 settings.py    how long and how a run trains
-noise.py       noise and flow times, keyed by the row they belong to
+noise.py       noise, flow times and steps, keyed by the row they belong to
+shortcuts.py   where one long step of the solver is to lead
 losses.py      losses as sums and counts
 average.py     a moving average of the weights
 objective.py   what is minimised: the losses of a packed batch

@@ -69,16 +69,28 @@ class Sums:
     """By source, float64; detached like everything below."""
     count_S: Tensor
     sum_bins: Tensor
-    """By flow time, in NOISE_BINS equal bins from noise to data; empty for text."""
+    """By flow time, in NOISE_BINS equal bins from noise to data, and shortcuts, where there are
+    any; empty for text."""
     count_bins: Tensor
 
     @classmethod
-    def of(cls, loss: Tensor, source: Tensor, num_sources: int, time: Tensor | None = None) -> Sums:
-        """Sums a loss [targets] by its sources and flow times [targets]."""
+    def of(
+        cls,
+        loss: Tensor,
+        source: Tensor,
+        num_sources: int,
+        time: Tensor | None = None,
+        step: Tensor | None = None,
+    ) -> Sums:
+        """Sums a loss [targets] by its sources and flow times [targets]; where sizes of steps are
+        told, those that have one are in a last bin of their own."""
         by_source = _sums(loss, source, num_sources)
         if time is None:
             return cls(loss.sum(), *by_source, *_sums(loss[:0], source[:0], 0))
-        return cls(loss.sum(), *by_source, *_sums(loss, _bins(time), NOISE_BINS))
+        bins, number = _bins(time), NOISE_BINS
+        if step is not None:
+            bins, number = torch.where(step > 0, number, bins), number + 1
+        return cls(loss.sum(), *by_source, *_sums(loss, bins, number))
 
     @classmethod
     def of_models(

@@ -13,6 +13,7 @@ modalities, E routed experts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -32,14 +33,13 @@ from chiasm.flow import (
 from chiasm.model.cross_entropy import linear_cross_entropy
 from chiasm.model.decoder import Decoder
 from chiasm.model.elementwise import take_rows
-from chiasm.model.inputs import DecoderInput
-from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
 from chiasm.ranks import ALONE, Ranks
 from chiasm.training.average import Average
 from chiasm.training.losses import Counts, Losses, Sums
-from chiasm.training.noise import draw_noise, draw_times
+from chiasm.training.noise import draw_noise, draw_steps, draw_times, has_shortcuts
 from chiasm.training.settings import ObjectiveSettings
+from chiasm.training.shortcuts import Line, inputs_on, with_shortcuts
 
 AVERAGE_NOISE = 0.5
 """Noise with which a moving average reads what the model is to tell its states of, as a share of
@@ -58,13 +58,18 @@ class Objective:
         """
         times = {}
         for name, slots in batch.slots.items():
-            own, channels = self.settings.of(name), batch.streams[name].channels
-            base_N = draw_times(batch, name, seed, own.time_distribution)
-            alphas = [own.shift or default_shift(p, channels) for p in slots.tokens_N.tolist()]
-            time_N = shift_time(base_N, torch.tensor(alphas, device=base_N.device))
+            base_N = draw_times(batch, name, seed, self.settings.of(name).time_distribution)
+            time_N = shift_time(base_N, self._alphas(batch, name))
             context_N = 1.0 - self.settings.context_noise * base_N
             times[name] = torch.where(slots.target_N, time_N, context_N)
         return times
+
+    def _alphas(self, batch: PackedBatch, stream: str) -> Tensor:
+        """α of the shift of each item's flow times, float32 [N]."""
+        own, channels = self.settings.of(stream), batch.streams[stream].channels
+        tokens = batch.slots[stream].tokens_N.tolist()
+        alphas = [own.shift or default_shift(number, channels) for number in tokens]
+        return torch.tensor(alphas, device=batch.ids_BT.device)
 
     def losses(
         self,
@@ -78,44 +83,50 @@ class Objective:
         step: int = 0,
         average: Average | None = None,
     ) -> Losses:
-        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass, and
-        one of the ``average`` where the head in the middle learns its states.
+        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass with
+        gradients.
 
         ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], and
         ``noise``, [L, C], are given where they are not to be drawn; with given times context is
-        clean. ``step``: those done, which decide how much of the inner loss reaches the blocks.
-        Without ``average`` a head that learns its states has no loss.
+        clean, and nothing is a shortcut. ``step``: those done, which decide how much of the inner
+        loss reaches the blocks. The ``average`` of the weights, where it is kept, says where
+        shortcuts lead and what states the head in the middle is to tell; without it the weights
+        say where, and such a head has no loss.
         """
+        streams = batch.slots.items()
+        noise = noise or {name: draw_noise(batch, name, seed) for name, _ in streams}
         if times is None:
-            times = self.flow_times(batch, seed)
+            drawn = self.flow_times(batch, seed)
         else:
-            streams = batch.slots.items()
-            times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
-        noise = noise or {name: draw_noise(batch, name, seed) for name in batch.slots}
+            drawn = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
+        lines = {name: Line(noise[name], latents[name], drawn[name]) for name, _ in streams}
+        if times is None and decoder.settings.shortcut_steps is not None:
+            lines = self._shortcuts(decoder, batch, lines, seed, average)
         head, states = decoder.inner_head, {}
         if head is not None and not head.guides:
             if average is None:
                 head = None
             else:
-                states = _states(average, decoder, batch, latents, noise, times)
+                states = _states(average, decoder, batch, lines)
         behind = () if head is None else (head.block,)
-        passed = decoder.forward_with_routing(*_noised(batch, latents, noise, times), behind=behind)
+        passed = decoder.forward_with_routing(*inputs_on(lines, batch), behind=behind)
         x_MD, *inner_MD = (each.flatten(0, 1) for each in (passed.x_BTD, *passed.behind))
         text = _text_sums(decoder, batch, x_MD)
         flow, inner, share = {}, {}, self.settings.inner.share(step)
         for name in batch.streams.generated:
-            slots, own = batch.slots[name], self.settings.of(name)
+            slots, own, line = batch.slots[name], self.settings.of(name), lines[name]
             output_LC = decoder.latent_output(name, take_rows(x_MD, slots.position_G)).float()
             z_LC, noise_LC, item_L = (
                 each.index_select(0, slots.target_G)
-                for each in (latents[name], noise[name], slots.item_L)
+                for each in (line.z_LC, line.noise_LC, slots.item_L)
             )
-            time_L = times[name][item_L]
+            time_L = line.time_N[item_L]
             summed = partial(
                 Sums.of,
                 source=slots.source_N[item_L],
                 num_sources=len(batch.source_names),
                 time=time_L,
+                step=None if line.step_N is None else line.step_N[item_L],
             )
             flow[name] = summed(flow_loss(output_LC, z_LC, noise_LC, time_L, own))
             if head is None:
@@ -127,6 +138,23 @@ class Objective:
             else:
                 inner[name] = summed(1 - F.cosine_similarity(output_LX, states[name], dim=-1))
         return Losses(text, flow, *_routing_sums(batch, passed.choices, self.ranks), inner)
+
+    def _shortcuts(
+        self,
+        decoder: Decoder,
+        batch: PackedBatch,
+        lines: Mapping[str, Line],
+        seed: int,
+        average: Average | None,
+    ) -> dict[str, Line]:
+        """Lines on which some items take long steps, and all are told how long theirs is."""
+        assert decoder.settings.shortcut_steps is not None
+        steps = draw_steps(batch, seed, decoder.settings.shortcut_steps)
+        if not has_shortcuts(batch):
+            return {name: line._replace(step_N=steps[name].size_N) for name, line in lines.items()}
+        alphas = {name: self._alphas(batch, name) for name in lines}
+        with nullcontext() if average is None else average.in_use():
+            return with_shortcuts(decoder, batch, lines, steps, alphas, self.settings)
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.
@@ -169,34 +197,21 @@ def reaching(x_MD: Tensor, share: float) -> Tensor:
     return x_MD if share == 1 else x_MD.detach().lerp(x_MD, share)
 
 
-def _noised(
-    batch: PackedBatch,
-    latents: Mapping[str, Tensor],
-    noise: Mapping[str, Tensor],
-    times: Mapping[str, Tensor],
-) -> tuple[DecoderInput, IntervalMask]:
-    """What the decoder reads of a batch whose items are at these flow times."""
-    z_t = {
-        name: mix(latents[name], noise[name], times[name][own.item_L])
-        for name, own in batch.slots.items()
-    }
-    return DecoderInput.from_batch(batch, z_t, times), IntervalMask.from_batch(batch)
-
-
 def _states(
     average: Average,
     decoder: Decoder,
     batch: PackedBatch,
-    latents: Mapping[str, Tensor],
-    noise: Mapping[str, Tensor],
-    times: Mapping[str, Tensor],
+    lines: Mapping[str, Line],
 ) -> dict[str, Tensor]:
     """States [L, D] of the average at the targets, which it reads with less of the same noise."""
     assert decoder.inner_head is not None
     behind = (decoder.inner_head.target_block,)
-    times = {name: 1 - AVERAGE_NOISE * (1 - time_N) for name, time_N in times.items()}
+    lines = {
+        name: line._replace(time_N=1 - AVERAGE_NOISE * (1 - line.time_N))
+        for name, line in lines.items()
+    }
     with torch.no_grad(), average.in_use():
-        passed = decoder.forward_with_routing(*_noised(batch, latents, noise, times), behind=behind)
+        passed = decoder.forward_with_routing(*inputs_on(lines, batch), behind=behind)
     x_MD = passed.behind[0].flatten(0, 1)
     return {name: x_MD[batch.slots[name].position_G].float() for name in batch.streams.generated}
 

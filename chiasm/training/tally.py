@@ -22,10 +22,11 @@ def tally(
     routers did.
 
     What has no target in these losses is left out. ``flow_loss_by_time/0.3`` covers flow times
-    from 0.3 up to 0.4. Those of streams beside pictures begin with their names:
-    ``series/flow_loss``. ``inner_loss`` is of the head in the middle.
+    from 0.3 up to 0.4, ``flow_loss_by_time/shortcuts`` what takes long steps. Those of streams
+    beside pictures begin with their names: ``series/flow_loss``. ``inner_loss`` is of the head in
+    the middle.
     """
-    times = [f"{number / NOISE_BINS:.1f}" for number in range(NOISE_BINS)]
+    times = [*(f"{number / NOISE_BINS:.1f}" for number in range(NOISE_BINS)), "shortcuts"]
     values = {"loss": float(objective.total(losses, losses.counts))}
     named = {"text_loss": losses.text}
     for stream, own in losses.flow.items():

@@ -50,6 +50,7 @@ def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> 
         and model.experts != "moe"
         and model.attention.kind == ATTENTIONS.default
         and model.time_conditioning == "added"
+        and model.shortcut_steps is None
         and training.precision != "bfloat16"
         and not training.compile_blocks
         and not training.frozen
@@ -135,7 +136,7 @@ def _backward(
     stack.hand_over()
     of_each = reduce(operator.add, found).unbind(len(trainers))
     return [
-        Read(read, losses, trainer.step_flops(read))
+        Read(read, losses, trainer.flops(read))
         for trainer, read, losses in zip(trainers, batches, of_each, strict=True)
     ]
 

@@ -153,7 +153,7 @@ class Trainer(Loop[Read]):
 
     def backward_of(self, batches: Sequence[PackedBatch]) -> Read:
         """Adds the gradients of the loss of a step's batches, over all ranks."""
-        counts, flops = Counts.of(batches).over(self.ranks, self.step_flops(batches))
+        counts, flops = Counts.of(batches).over(self.ranks, self.flops(batches))
         found = []
         for batch in batches:
             moved = batch.to(self.device)
@@ -171,9 +171,9 @@ class Trainer(Loop[Read]):
         self.placement.sum_gradients()
         return Read(batches, reduce(operator.add, found).over(self.ranks), flops)
 
-    def step_flops(self, batches: Sequence[PackedBatch]) -> int:
+    def flops(self, batches: Sequence[PackedBatch]) -> int:
         """Returns the FLOPs of the model's products in a step over this rank's batches."""
-        return sum(self.decoder.step_flops(Work.useful(batch)) for batch in batches)
+        return sum(self.decoder.training_flops(Work.useful(batch)) for batch in batches)
 
     def after_update(self, found: Read) -> None:
         """Shift the routers' balance, and move the average of the weights."""

@@ -26,10 +26,16 @@ TARGETS = {
 
 
 def training_velocity(
-    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, *, dropped: bool, inner: bool = False
+    pretrained: Pretrained,
+    stream: str,
+    z_LC: torch.Tensor,
+    *,
+    dropped: bool,
+    inner: bool = False,
+    step: float = 0.0,
 ) -> torch.Tensor:
-    """The velocity of one target in a packed batch, its condition dropped or not, by the last head
-    or by the one in the middle."""
+    """The velocity of one target in a packed batch, its condition dropped or not, for a step, by
+    the last head or by the one in the middle."""
     text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
     document = Document((Text(WORDS), TARGETS[stream]))
     batch = pack_documents([document], text, tokenizers, 64)
@@ -54,7 +60,8 @@ def training_velocity(
         for shape in tokenizers.streams
     }
     times = {name: torch.full((len(own),), TIME) for name, own in batch.slots.items()}
-    inputs = DecoderInput.from_batch(batch, z, times)
+    steps = {name: torch.full((len(own),), step) for name, own in batch.slots.items()}
+    inputs = DecoderInput.from_batch(batch, z, times, steps)
     decoder, mask = pretrained.decoder, IntervalMask.from_batch(batch)
     if inner:
         [x_BTD] = decoder.forward_with_routing(inputs, mask, behind=(1,)).behind
@@ -67,7 +74,12 @@ def training_velocity(
 
 
 def canvas_velocity(
-    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float, inner: float = 1.0
+    pretrained: Pretrained,
+    stream: str,
+    z_LC: torch.Tensor,
+    guidance: float,
+    inner: float = 1.0,
+    step: float = 0.0,
 ) -> torch.Tensor:
     text = pretrained.text_tokenizer
     marks = text.marks[stream]
@@ -76,7 +88,7 @@ def canvas_velocity(
     other = [text.bod_id, 40, 41, marks.begin]  # another request, shorter, in the same batch
     history.read([0, 1], [Passage([*prompt.ids, marks.begin]), Passage(other)])
     shape = pretrained.decoder.shapes[stream]
-    canvas = Canvas(pretrained, shape, history, [0, 1], guidance, inner)
+    canvas = Canvas(pretrained, shape, history, [0, 1], guidance, inner, step)
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
 
 
@@ -136,6 +148,29 @@ def test_the_head_in_the_middle_guides_as_a_worse_model(
     torch.testing.assert_close(  # as it is written elsewhere
         canvas_velocity(pretrained, stream, z_LC, 1.0, 2.5),
         worse + 2.5 * (own - worse),
+        atol=1e-3,
+        rtol=1e-3,
+    )
+
+
+@pytest.mark.parametrize("time_conditioning", ["added", "adaptive"])
+def test_both_branches_are_told_how_long_a_step_is(
+    build: Callable[..., Pretrained], time_conditioning: str
+) -> None:
+    pretrained = build(shortcut_steps=8, time_conditioning=time_conditioning)
+    z_LC = torch.randn(4, 48, generator=torch.Generator().manual_seed(1))
+    short, long = (
+        {
+            dropped: training_velocity(pretrained, "image", z_LC, dropped=dropped, step=step)
+            for dropped in (False, True)
+        }
+        for step in (0.0, 0.5)
+    )
+    for dropped in (False, True):
+        assert not torch.allclose(short[dropped], long[dropped], atol=1e-2)
+    torch.testing.assert_close(
+        canvas_velocity(pretrained, "image", z_LC, 3.0, step=0.5),
+        long[True] + 3.0 * (long[False] - long[True]),
         atol=1e-3,
         rtol=1e-3,
     )

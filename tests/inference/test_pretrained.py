@@ -54,7 +54,7 @@ def test_a_head_in_the_middle_comes_back_and_older_models_have_none(
     for name, model in (("own", own), ("plain", plain)):
         model.save(tmp_path / name)
     loaded = Pretrained.load(tmp_path / "own").decoder
-    assert loaded.guides
+    assert loaded.inner_head.guides
     assert torch.equal(loaded.inner_head.norm.gain, own.decoder.inner_head.norm.gain)
     config = tmp_path / "plain" / "config.json"
     content = json.loads(config.read_text())

@@ -352,6 +352,29 @@ def test_no_request_gives_no_result(pretrained: Pretrained) -> None:
     assert Sampler(pretrained).generate([], QUICK) == []
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [({"steps": 2}, 0.5), ({"steps": 1}, 1.0), ({"steps": 2, "solver": "heun"}, 0.0)],
+)
+def test_a_model_is_told_how_long_a_step_of_the_solver_is(
+    build: Callable[..., Pretrained], settings: dict, told: float
+) -> None:
+    """While an item is made, at every step; not where what is finished is read."""
+    pretrained, read = build(shortcut_steps=8), []
+
+    def note(_: torch.nn.Module, given: tuple) -> None:
+        read.extend(own.step_L for own in given[0].latents.values())
+
+    hook = pretrained.decoder.register_forward_pre_hook(note)
+    request = Request((Text("picture: a wall"),), opens=True)
+    Sampler(pretrained).generate([request], SamplingSettings(max_tokens=1, **settings))
+    hook.remove()
+    steps = [step_L.tolist() for step_L in read if step_L is not None]
+    asked = 2 * settings["steps"] - 1 if "solver" in settings else settings["steps"]
+    assert steps == [[told]] * asked
+    assert len(read) == asked + 1
+
+
 def test_heun_and_guidance_change_the_picture(pretrained: Pretrained) -> None:
     request = Request((Text("picture: a wall"),), opens=True)
     settings = QUICK.model_copy(update={"max_tokens": 0, "max_items": 1})

@@ -82,5 +82,5 @@ def test_auto_is_full_where_a_large_vocabulary_makes_it_cheap(naive, monkeypatch
     none, full = peaks("none"), peaks("full")
     assert full[0] < none[0]
     assert peaks("auto") == none
-    monkeypatch.setattr("chiasm.model.decoder.LARGE_LOGITS_BYTES", 1)
+    monkeypatch.setattr("chiasm.model.checkpointing.LARGE_LOGITS_BYTES", 1)
     assert peaks("auto") == [full[0], none[1]]

@@ -406,3 +406,34 @@ def test_compiled_blocks_on_a_cpu_give_the_same(naive):
     decoder.blocks[0].compile()
     for found, wanted in zip(hidden_and_gradients(naive, decoder), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max().item())
+
+
+def test_an_infinitely_short_step_is_none(naive):
+    """Bit for bit, whatever was learned; so is one of the size at which they end."""
+    plain, told = tiny(naive), tiny(naive, shortcut_steps=8)
+    told.load_state_dict(plain.state_dict(), strict=False)
+    batch = two_documents(naive)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
+
+    def with_steps(size: float):
+        latents = {
+            name: own._replace(step_L=torch.full_like(own.time_L, size))
+            for name, own in inputs.latents.items()
+        }
+        return replace(inputs, latents=latents)
+
+    with torch.no_grad():
+        before = plain(inputs, mask)
+        for given in (inputs, with_steps(0.0), with_steps(1 / 8), with_steps(1 / 25)):
+            assert torch.equal(told(given, mask), before)
+        found = [told(with_steps(size), mask) for size in (1 / 4, 1 / 3, 1 / 2, 1.0)]
+        assert torch.equal(plain(with_steps(1.0), mask), before), "who is told nothing asks nothing"
+    for one, other in zip([before, *found], found, strict=False):
+        assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_at_first_all_steps_are_alike(naive):
+    decoder = naive.decoder(shortcut_steps=4)
+    step_LD = decoder.step_embedding(torch.tensor([0.0, 0.3, 1.0]), torch.float32)
+    assert not step_LD.any()
+    assert decoder.step_embedding.hidden.weight.any()

@@ -69,7 +69,7 @@ def test_asking_for_states_changes_no_bit_of_a_pass(naive, model):
 def test_a_projector_is_two_layers_behind_a_norm(naive):
     decoder = naive.decoder(0.1, depth=2, inner={"block": 1, "target": "average"})
     head, x_LD = decoder.inner_head, torch.randn(5, 32)
-    assert not decoder.guides
+    assert not decoder.inner_head.guides
     for name in naive.streams.names:
         own = head.projector[name]
         normed = x_LD * (x_LD.square().mean(1, keepdim=True) + EPSILON).rsqrt() * head.norm.gain
@@ -98,10 +98,10 @@ def test_its_products_are_counted_and_a_step_has_the_averages_pass(naive):
     heads = sum(2 * 32 * rows[name] * number for name, number in work.latent_rows.items())
     assert heads > 0
     assert own.forward_flops(work) - plain.forward_flops(work) == heads
-    assert own.step_flops(work) == FORWARD_AND_BACKWARD * own.forward_flops(work)
+    assert own.training_flops(work) == FORWARD_AND_BACKWARD * own.forward_flops(work)
     average = naive.decoder(depth=3, inner={"block": 1, "target": "average"})
     projectors = 2 * 2 * 32 * 32 * sum(work.latent_rows.values())
     assert average.forward_flops(work) - plain.forward_flops(work) == projectors
     blocks = plain.forward_flops(work) - heads - 2 * 32 * naive.vocabulary * work.text_rows
     expected = FORWARD_AND_BACKWARD * average.forward_flops(work) + blocks
-    assert average.step_flops(work) == expected
+    assert average.training_flops(work) == expected

@@ -78,6 +78,16 @@ def test_each_streams_own_layers_are_counted_to_the_last_product(naive, adaptive
             assert decoder.forward_flops(work) == counter.get_total_flops()
 
 
+def test_a_quarter_of_two_passes_says_where_shortcuts_lead(naive):
+    plain, told = naive.decoder(), naive.decoder(shortcut_steps=8)
+    work = Work.useful(naive.random_batch(0))
+    step_LD = told.step_embedding.flops(sum(work.latents.values()))
+    forward, text = plain.forward_flops(work), plain.text_head.flops(work.text_rows)
+    assert plain.training_flops(work) == 3 * forward
+    assert told.forward_flops(work) == forward + step_LD
+    assert told.training_flops(work) == 3 * (forward + step_LD) + (forward - text + step_LD) // 2
+
+
 def test_useful_work_counts_the_masks_own_pairs_and_no_padding(naive):
     context = naive.Series(3, target=False)
     batch = naive.pack([[[[9, 10], naive.Picture(1, 2), context]]], 32)

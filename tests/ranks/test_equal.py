@@ -48,6 +48,7 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "accumulated": {**MOE, "training.gradient_accumulation_steps": 2},
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
+    "shortcuts": {**MOE, "model.shortcut_steps": 8, "training.ema_decay": 0.9},
 }
 SPLITS = {
     2: {"copies": (1, 1), "messages": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
@@ -61,8 +62,11 @@ TRAINED = {
     2: {
         "copies": ("dense", "moe-shared", "inner"),
         "messages": ("dense",),
-        "shards": ("modality", "mot", "moe", "muon", "two-streams", "inner", "inner-average"),
-        "experts": ("moe", "muon"),
+        "shards": (
+            *("modality", "mot", "moe", "muon", "two-streams"),
+            *("inner", "inner-average", "shortcuts"),
+        ),
+        "experts": ("moe", "muon", "shortcuts"),
         "both": ("moe-shared", "accumulated", "checkpointed"),
     },
     4: {"shards": ("modality",), "hybrid": ("moe",), "both": ("moe-shared",)},

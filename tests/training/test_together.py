@@ -278,6 +278,7 @@ def test_runs_together_leave_what_each_leaves_alone(recipes, tmp_path: Path) -> 
         ({"width": 128}, {}, False),
         ({"experts": "moe"}, {}, False),
         ({"time_conditioning": "adaptive"}, {}, False),
+        ({"shortcut_steps": 8}, {}, False),
         ({}, {"precision": "bfloat16"}, False),
         ({}, {"compile_blocks": True}, False),
         ({}, {"activation_checkpointing": "full"}, False),

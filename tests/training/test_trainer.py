@@ -141,13 +141,14 @@ def test_the_loss_falls(build: Build, tmp_path: Path) -> None:
         assert validation[-1][name] < 0.8 * validation[0][name]
 
 
-def test_accumulation_equals_one_big_batch(build: Build) -> None:
+@pytest.mark.parametrize("model", [{}, {"shortcut_steps": 8}])
+def test_accumulation_equals_one_big_batch(build: Build, model: dict) -> None:
     """Counts differ from batch to batch, so an average of averages would differ."""
     # A large epsilon keeps updates proportional to gradients: without it, rounding decides the
     # sign of updates wherever a gradient is nearly zero.
     optimizer = AdamWSettings(learning_rate=1e-2, epsilon=1.0)
-    big = build(batch_size=8, optimizer=optimizer)
-    small = build(batch_size=2, gradient_accumulation_steps=4, optimizer=optimizer)
+    big = build(batch_size=8, optimizer=optimizer, model=model)
+    small = build(batch_size=2, gradient_accumulation_steps=4, optimizer=optimizer, model=model)
     for _ in range(3):
         of_big, of_small = big.step(), small.step()
         for name, value in of_big.values.items():
@@ -166,7 +167,14 @@ STATES = {"model": {"inner": {"block": 1, "target": "average"}}, "ema_decay": 0.
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"model": MIXTURE, "router_bias_rate": 1e-3}, {"seen_pixels": 12}, INNER, STATES],
+    [
+        {},
+        {"model": MIXTURE, "router_bias_rate": 1e-3},
+        {"seen_pixels": 12},
+        {"model": {"shortcut_steps": 8}, "ema_decay": 0.5},
+        INNER,
+        STATES,
+    ],
 )
 def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dict) -> None:
     whole = build(**changes)
@@ -208,6 +216,18 @@ def test_the_inner_loss_is_reported_and_falls(
     losses = [line["inner_loss"] for line in of_phase["train"] if "inner_loss" in line]
     assert fmean(losses[-10:]) < 0.95 * fmean(losses[:10])
     assert all(("inner_loss" in line) == told for line in of_phase["validation"])
+
+
+def test_the_average_of_the_weights_says_where_shortcuts_lead(build: Build) -> None:
+    """The first step's rows have shortcuts, and the average is not yet the weights."""
+    taught = build(model={"shortcut_steps": 8}, ema_decay=0.9)
+    taught.average.weights["latent_head.image.weight"] += 0.1
+    own = build(model={"shortcut_steps": 8})
+    before, found, other = weights(taught), taught.backward(), own.backward()
+    assert all(torch.equal(weight, before[name]) for name, weight in weights(taught).items())
+    bins, wanted = (each.losses.flow["image"].sum_bins for each in (found, other))
+    assert torch.equal(bins[:-1], wanted[:-1])
+    assert bins[-1] != wanted[-1]
 
 
 def test_a_checkpoint_of_an_earlier_version_is_told(build: Build, tmp_path: Path) -> None:
