@@ -17,6 +17,7 @@ from chiasm.evaluation.flow import Flow, FlowLossSettings
 from chiasm.evaluation.hearing import Hearing, HearingSettings
 from chiasm.evaluation.instructed import InstructedSettings, InstructedWalks
 from chiasm.evaluation.measure import Measures
+from chiasm.evaluation.memory import Memory, MemorySettings
 from chiasm.evaluation.next_sounds import NextSounds, NextSoundSettings
 from chiasm.evaluation.next_views import NextViews, NextViewSettings
 from chiasm.evaluation.plans import Plans, PlanSettings
@@ -33,7 +34,7 @@ MEASURES = Measures()
 for _measure in (
     *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
     *(Hearing, PictureToSound, SoundToPicture, NextViews, NextSounds, ImaginedWalks),
-    *(ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
+    *(Memory, ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
 
@@ -43,6 +44,7 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     PlanSettings,
     InstructedSettings,
     ClipSettings,
+    MemorySettings,
     RolloutSettings,
     NextSoundSettings,
     NextViewSettings,

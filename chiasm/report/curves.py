@@ -110,7 +110,7 @@ def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
     axes.set_xticks(horizons, [str(ahead) for ahead in horizons])
     axes.minorticks_off()
     row = points[0].row
-    axes.set(xlabel="frames ahead", ylabel=f"{row.unit} ({row.better} is better)")
+    axes.set(xlabel=points[0].axis, ylabel=f"{row.unit} ({row.better} is better)")
 
 
 def _draw_rows(
