@@ -94,6 +94,7 @@ class Walker:
             self.sampling.model_copy(update={"guidance": guidance}),
             context_views=len(shown),
             document_views=len(shown) + 1,
+            one_document=command.is_spoken,
         )
 
         def imagine() -> tuple[np.ndarray, float]:

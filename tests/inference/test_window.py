@@ -94,9 +94,7 @@ def test_what_stays_is_what_a_whole_pass_makes_of_it(
     again = second + len(parts[1])
     whole = compose(pretrained, [text.bod_id, *parts[0], *parts[1], text.bod_id, *parts[2]])
     reading = lay_out(decoder, [whole], {"image": z_NPC.flatten(0, 1)}, 1.0, [0], None)
-    position_BT = torch.tensor(
-        [[*range(again), second - 1, *range(again, again + len(parts[2]))]]
-    )
+    position_BT = torch.tensor([[*range(again), second - 1, *range(again, again + len(parts[2]))]])
     key_S = torch.arange(len(whole))
     visible_TS = key_S <= reading.mask.last_BT[0].unsqueeze(1)
     visible_TS[:again, again:] = False
