@@ -42,7 +42,7 @@ def test_items_leave_also_where_the_context_is_full_but_the_last_one_stays() -> 
     window = Window(9, items_at(2, 12, 22))
     assert window.make_room(held=30, text=4, item=6, context=40) == 0
     assert window.make_room(held=40, text=4, item=6, context=40) == 10
-    assert window.make_room(held=40, text=4, item=6, context=8) == 33 - 10
+    assert window.make_room(held=40, text=4, item=6, context=8) == 33
 
 
 def test_without_a_window_nothing_leaves() -> None:
