@@ -8,7 +8,7 @@ Shape suffixes: N detours, S steps of one, H and W height and width of a view in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from chiasm.capabilities import ActionVideos, PosedVideos
-from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
+from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample, Strip
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import NO_POSES, WalkMeasure
 from chiasm.evaluation.pictures import LIKENESS, Truth
@@ -71,8 +71,9 @@ class Memory(WalkMeasure[MemorySettings]):
     )
     heading = "Whether it remembers"
     lead = (
-        "A view that is left, what is imagined on return by the length of the detour, and what is "
-        "imagined on return after another room's beginning."
+        "A view that is left, and in rows, by the length of the detour, where it turns, and what "
+        "is imagined on return: behind that view, from the last view alone, and behind the view of "
+        "another room."
     )
 
     def applies(self, run: Run[MemorySettings]) -> str:
@@ -245,19 +246,22 @@ def _sample(
     others: np.ndarray | None,
     number: int,
 ) -> Sample:
-    """Returns the view that is left, where the longest detour turns, and the returns."""
-    panels = [Panel("left", pieces.frames[number, history - 1])]
-    panels.append(Panel("left, decoded", decoded[number]))
-    panels.append(Panel(f"turning, {max(shown)} steps", pieces.frames[number, -1]))
-    panels += [
-        Panel(f"on return, {steps} steps", returns.own[number]) for steps, returns in shown.items()
-    ]
-    shortest = min(shown)
-    panels.append(Panel(FORGOTTEN, shown[shortest].forgotten[number]))
+    """Returns the view that is left, and by length of the detour where it turns and the returns."""
+
+    def strip(label: str, views: Iterable[np.ndarray | None]) -> Strip:
+        return Strip.of(label, np.stack([each[number] for each in views if each is not None]))
+
+    left, returns = history - 1, shown.values()
+    panels = [Panel("left", pieces.frames[number, left]), Panel("left, decoded", decoded[number])]
     if others is not None:
-        panels.append(Panel("another room", pieces.frames[others[number], history - 1]))
-        for steps, returns in shown.items():
-            if returns.other is not None:
-                label = f"on return behind it, {steps} steps"
-                panels.append(Panel(label, returns.other[number]))
+        panels.append(Panel("another room", pieces.frames[others[number], left]))
+    lengths = f"{', '.join(map(str, shown))} steps"
+    panels += [
+        strip(f"where detours of {lengths} turn", (pieces.frames[:, left + n // 2] for n in shown)),
+        strip("the same, imagined", (each.turned for each in returns)),
+        strip("on return", (each.own for each in returns)),
+        strip(f"on return {FORGOTTEN}", (each.forgotten for each in returns)),
+    ]
+    if others is not None:
+        panels.append(strip(f"on return {OTHER}", (each.other for each in returns)))
     return Sample(Memory.section, (), tuple(panels))

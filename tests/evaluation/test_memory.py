@@ -160,9 +160,10 @@ def test_every_length_has_a_point_of_each_way_measure_and_baseline(run, source) 
     }
     assert {point.axis for point in found.points} == {"steps of the detour"}
     labels = [panel.label for panel in found.samples[0].panels]
-    assert labels[:3] == ["left", "left, decoded", "turning, 4 steps"]
-    assert labels[3:5] == ["on return, 2 steps", "on return, 4 steps"]
-    assert labels[5:7] == [FORGOTTEN, "another room"]
+    assert labels == [
+        *("left", "left, decoded", "another room", "where detours of 2, 4 steps turn"),
+        *("the same, imagined", "on return", f"on return {FORGOTTEN}", f"on return {OTHER}"),
+    ]
 
 
 def test_it_is_measured_where_detours_are_asked_for(run, pretrained, material, settings) -> None:
