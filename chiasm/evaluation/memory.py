@@ -8,8 +8,7 @@ Shape suffixes: N detours, S steps of one, H and W height and width of a view in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from chiasm.capabilities import ActionVideos, PosedVideos
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample, Strip
+from chiasm.evaluation.horizons import ViewsAhead
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import NO_POSES, WalkMeasure
 from chiasm.evaluation.pictures import LIKENESS, Truth
@@ -136,13 +136,18 @@ def remembered(
         for way, imagined in WAYS.items():
             returns = imagined(imagine, detours, others, seeds)
             found = {name: judge.likeness(views) for name, views in _views(returns).items()}
-            table = _Table(run, pieces.clusters, steps, f"{of}{way}")
-            headline = way == IMAGINED and steps == lengths[len(lengths) // 2]
-            rows += table.recalled(found | beside, away_N, headline=headline)
-            points += table.points(found | beside)
+            found |= beside
+            headlines = (FORGOTTEN, OTHER) if way == IMAGINED else ()
+            table = ViewsAhead(
+                run, Memory.section, pieces.clusters, headlines, _after, "steps of the detour"
+            )
+            points += table.points(found, steps, lengths, f"{of}{way}")
+            distance = {name: each["feature distance"] for name, each in found.items()}
+            rows += _recalled(run, pieces.clusters, distance, away_N, f"{_after(steps)}{of}{way}")
             if returns.turned is not None:
                 truth = Truth(run, pieces.frames[:, history - 1 + steps // 2])
-                rows += table.left(truth.likeness(returns.turned), truth.likeness(decoded))
+                turned, stayed = truth.likeness(returns.turned), truth.likeness(decoded)
+                rows += _turned(run, pieces.clusters, turned, stayed, f"of {steps} steps{of}")
                 shown[steps] = returns
     rows += [point.row for point in points]
     chosen = spread(len(pieces), run.settings.shown).tolist()
@@ -176,66 +181,48 @@ def _views(returns: Returns) -> dict[str, np.ndarray]:
     return found if returns.other is None else found | {OTHER: returns.other}
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Rows about detours of one length."""
+def _after(steps: int) -> str:
+    return f"after a detour of {steps} steps"
 
-    run: Run[MemorySettings]
-    clusters: np.ndarray
-    steps: int
-    of: str
 
-    def points(self, likeness: Mapping[str, Mapping[str, np.ndarray]]) -> list[HorizonPoint]:
-        """Returns a row per measure and baseline; the views' own likeness is under ``""``."""
-        found = []
-        for name, unit in LIKENESS.items():
-            measure = self.run.measurement(Memory.section, *unit, self.clusters)
-            title = f"{name} of the view on return, detour of {self.steps} steps{self.of}"
-            contenders = {other: own[name] for other, own in likeness.items() if other}
-            for row in measure.rows(title, likeness[""][name], contenders):
-                source = self.of.removeprefix(", ")
-                found.append(HorizonPoint(source, name, self.steps, row, "steps of the detour"))
-        return found
+def _turned(
+    run: Run[MemorySettings],
+    clusters: np.ndarray,
+    turned: Mapping[str, np.ndarray],
+    stayed: Mapping[str, np.ndarray],
+    of: str,
+) -> Iterator[Row]:
+    """Yields whether the imagined way leads away: the view where it turns, beside the view that was
+    left, which a model that does not move shows all the way.
+    """
+    for name, unit in LIKENESS.items():
+        measure = run.measurement(Memory.section, *unit, clusters)
+        title = f"{name} of the imagined view where a detour {of} turns"
+        yield measure.row(title, turned[name], stayed[name], LEFT)
 
-    def left(self, turned: Mapping[str, np.ndarray], stayed: Mapping[str, np.ndarray]) -> list[Row]:
-        """Returns whether the imagined way leads away: the view where it turns, beside the view
-        that was left, which a model that does not move shows all the way.
-        """
-        rows = []
-        for name, unit in LIKENESS.items():
-            measure = self.run.measurement(Memory.section, *unit, self.clusters)
-            title = f"{name} of the view where it turns, detour of {self.steps} steps{self.of}"
-            rows.append(measure.row(title, turned[name], stayed[name], LEFT))
-        return rows
 
-    def recalled(
-        self,
-        likeness: Mapping[str, Mapping[str, np.ndarray]],
-        away_N: np.ndarray,
-        *,
-        headline: bool,
-    ) -> list[Row]:
-        """Returns the share of what is lost without memory that is made up for, beside nothing and
-        the same behind another beginning; of all detours, and of those that turn away.
-        """
-        distance = {name: own["feature distance"] for name, own in likeness.items()}
-        without = distance[FORGOTTEN]
-        gains = {name: without - each for name, each in distance.items()}
-        rows = []
-        for chosen_N, words in ((np.full(len(without), True), ""), (away_N, ", turned away")):
-            lost = gains[LEFT][chosen_N]
-            if lost.sum() <= 0:
-                continue  # there is nothing to remember
-            measure = self.run.measurement(
-                Memory.section, "share", "higher", self.clusters[chosen_N], lost
-            )
-            title = f"recalled of the view that was left, detour of {self.steps} steps{words}"
-            baselines = {NOTHING: np.zeros(len(lost))}
-            baselines |= {name: gains[name][chosen_N] for name in (OTHER,) if name in gains}
-            headlines = baselines if headline and not words else ()
-            own = gains[""][chosen_N]
-            rows += measure.rows(f"{title}{self.of}", own, baselines, headlines)
-        return rows
+def _recalled(
+    run: Run[MemorySettings],
+    clusters: np.ndarray,
+    distance: Mapping[str, np.ndarray],
+    away_N: np.ndarray,
+    of: str,
+) -> Iterator[Row]:
+    """Yields the share of what is lost without memory that is made up for, beside nothing and the
+    same behind another beginning; of all detours, and of those that turn away.
+
+    ``distance`` has that of the imagined views under ``""``, and those of the baselines.
+    """
+    gains = {name: distance[FORGOTTEN] - each for name, each in distance.items()}
+    for chosen_N, words in ((np.full(len(away_N), True), ""), (away_N, ", turned away")):
+        lost = gains[LEFT][chosen_N]
+        if lost.sum() <= 0:
+            continue  # there is nothing to remember
+        measure = run.measurement(Memory.section, "share", "higher", clusters[chosen_N], lost)
+        baselines = {NOTHING: np.zeros(len(lost))}
+        if OTHER in gains:
+            baselines[OTHER] = gains[OTHER][chosen_N]
+        yield from measure.rows(f"view recalled {of}{words}", gains[""][chosen_N], baselines)
 
 
 def _sample(

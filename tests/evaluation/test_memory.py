@@ -74,19 +74,21 @@ def apart(one: Pose, other: Pose) -> float:
 def test_what_remembers_shows_the_view_that_was_left(run, source) -> None:
     found = remembered(run, source, Remembers(run))
     for steps in (2, 4):
-        of = f"detour of {steps} steps{GIVEN}"
+        of = f"after a detour of {steps} steps{GIVEN}"
         for name in ("PSNR", "SSIM", "feature distance"):
-            own, decoded = value(found, f"{name} of the view on return, {of}", LEFT)
+            own, decoded = value(found, f"{name} of the imagined view {of}", LEFT)
             assert own == pytest.approx(decoded)
             other, elsewhere = (
-                value(found, f"{name} of the view on return, {of}", each)[1]
+                value(found, f"{name} of the imagined view {of}", each)[1]
                 for each in (OTHER, ELSEWHERE)
             )
             assert other == pytest.approx(elsewhere)  # it remembers the other beginning
-        recalled, otherwise = value(found, f"recalled of the view that was left, {of}", OTHER)
+        recalled, otherwise = value(found, f"view recalled {of}", OTHER)
         assert recalled == pytest.approx(1)
         assert otherwise < 0.5
-    verdicts = {r.verdict for r in found.rows if r.name.startswith("recalled") and GIVEN in r.name}
+    verdicts = {
+        r.verdict for r in found.rows if r.name.startswith("view recalled") and GIVEN in r.name
+    }
     assert verdicts == {Verdict.BEATS}
 
 
@@ -98,12 +100,14 @@ def test_what_forgets_shows_another_room_and_recalls_nothing(run, source) -> Non
 
     found = remembered(run, source, forgets)
     for way in ("", GIVEN):
-        name = f"recalled of the view that was left, detour of 4 steps{way}"
+        name = f"view recalled after a detour of 4 steps{way}"
         assert value(found, name, NOTHING)[0] == pytest.approx(0, abs=1e-9)
-        own, beginning = value(found, f"PSNR of the view on return, detour of 4 steps{way}", OTHER)
+        own, beginning = value(
+            found, f"PSNR of the imagined view after a detour of 4 steps{way}", OTHER
+        )
         assert own == pytest.approx(beginning)
         other_room, left = (
-            value(found, f"PSNR of the view on return, detour of 4 steps{way}", each)[1]
+            value(found, f"PSNR of the imagined view after a detour of 4 steps{way}", each)[1]
             for each in (ELSEWHERE, LEFT)
         )
         assert own == pytest.approx(other_room, abs=3)
@@ -118,12 +122,14 @@ def test_what_does_not_move_recalls_nothing_and_is_told_so(run, source) -> None:
         return [run.through_tokenizer(np.stack([c.views[-1]] * len(own))) for c, own in pairs]
 
     found = remembered(run, source, stays)
-    on_return, left = value(found, "PSNR of the view on return, detour of 4 steps", LEFT)
+    on_return, left = value(found, "PSNR of the imagined view after a detour of 4 steps", LEFT)
     assert on_return == pytest.approx(left)
-    turning, stayed = value(found, "PSNR of the view where it turns, detour of 4 steps", LEFT)
+    turning, stayed = value(
+        found, "PSNR of the imagined view where a detour of 4 steps turns", LEFT
+    )
     assert turning == pytest.approx(stayed)
     assert not any(
-        row.verdict is Verdict.BEATS for row in found.rows if row.name.startswith("recalled")
+        row.verdict is Verdict.BEATS for row in found.rows if row.name.startswith("view recalled")
     )
 
 
@@ -140,7 +146,7 @@ def test_values_are_those_of_views_imagined_one_walk_at_a_time(run, source, pret
         ends.append(views[-1])
         last = Context((views[-2],), num_imagined=1)
         alone.append(rollouts.imagine([last], [back[1:]], seed=seed)[0][0])
-    name = "PSNR of the view on return, detour of 4 steps"
+    name = "PSNR of the imagined view after a detour of 4 steps"
     own, without = value(found, name, FORGOTTEN)
     left = pieces.frames[:, 0]
     assert own == pytest.approx(psnr(np.stack(ends), left).mean(), rel=1e-3)
