@@ -37,7 +37,7 @@ class ActionVideos(Source, Protocol):
 
 @runtime_checkable
 class PosedVideos(ActionVideos, Protocol):
-    """A source whose walks have known poses."""
+    """A source whose walks have known poses, so that an action may lead back as well."""
 
     def pose(self, frame: int) -> Pose:
         """Returns the pose of one frame, in metres and degrees."""

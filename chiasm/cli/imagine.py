@@ -50,7 +50,8 @@ def imagine(
     out: Annotated[Path, typer.Option(help="A new folder.")] = Path("imagined"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise of all scripts.")] = 0,
     sampling: Annotated[
-        SamplingSettings, only("guidance", "inner_guidance", "history_noise", steps="solver_steps")
+        SamplingSettings,
+        only("guidance", "inner_guidance", "history_noise", "kept_window", steps="solver_steps"),
     ] = IMAGINING,
     direct: Annotated[
         bool,

@@ -27,6 +27,11 @@ def action_video(source: ActionVideos, frames: Sequence[int]) -> Document:
     return Document(tuple(spans))
 
 
+def there_and_back(frames: Sequence[int]) -> list[int]:
+    """Returns frames, and then the same ones back to the first."""
+    return [*frames, *frames[-2::-1]]
+
+
 def inverse_dynamics(source: ActionVideos, before: int, after: int) -> Document:
     """Returns two given frames of a walk, then the action between them, which is to be written.
 

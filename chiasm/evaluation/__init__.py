@@ -27,6 +27,8 @@ steps.py       quality by the number of solver steps
 next_sounds.py the next sound and the view that it is heard with
 horizons.py    likeness of imagined views by the number of frames ahead
 rollouts.py    imagined views by horizon
+detours.py     ways that leave a view and come back, and what is imagined on return
+memory.py      views that are left and come back to
 clips.py       clips of held-out films, and what is imagined behind their first frames
 films.py       how films go on, by horizon
 instructed.py  imagined walks after spoken instructions, followed in the engine

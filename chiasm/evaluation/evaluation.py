@@ -96,6 +96,8 @@ class HorizonPoint:
     measure: str
     frames_ahead: int
     row: Row
+    axis: str = "frames ahead"
+    """Name of what is counted."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,10 @@ class ViewsAhead:
     """Walk, map or file of each item, int64 [N]."""
     headlines: Collection[str]
     """Names of the baselines of headlines."""
+    words: Callable[[int], str] = frames_ahead
+    """Words for a horizon."""
+    axis: str = "frames ahead"
+    """Name of what horizons count."""
 
     def points(
         self,
@@ -52,15 +56,15 @@ class ViewsAhead:
         for name in LIKENESS:
             contenders = {each: found[name] for each, found in likeness.items() if each}
             headlines = self.headlines if (ahead, name) == (farthest, _HEADLINE_MEASURE) else ()
-            title = f"{name} of the imagined view {frames_ahead(ahead)}{of}"
+            title = f"{name} of the imagined view {self.words(ahead)}{of}"
             measure = self._measurement(name)
             for row in measure.rows(title, likeness[""][name], contenders, headlines):
-                yield HorizonPoint(of.removeprefix(", "), name, ahead, row)
+                yield HorizonPoint(of.removeprefix(", "), name, ahead, row, self.axis)
 
     def ceilings(self, likeness: Mapping[str, np.ndarray], ahead: int, of: str) -> Iterator[Row]:
         """Yields a row per measure on the truth through the tokenizer."""
         for name, values in likeness.items():
-            title = f"{name} of the truth {frames_ahead(ahead)}{of}, decoded: the ceiling"
+            title = f"{name} of the truth {self.words(ahead)}{of}, decoded: the ceiling"
             yield self._measurement(name).row(title, values)
 
     def _measurement(self, name: str) -> Measurement:

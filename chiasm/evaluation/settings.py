@@ -17,6 +17,7 @@ from chiasm.evaluation.flow import Flow, FlowLossSettings
 from chiasm.evaluation.hearing import Hearing, HearingSettings
 from chiasm.evaluation.instructed import InstructedSettings, InstructedWalks
 from chiasm.evaluation.measure import Measures
+from chiasm.evaluation.memory import Memory, MemorySettings
 from chiasm.evaluation.next_sounds import NextSounds, NextSoundSettings
 from chiasm.evaluation.next_views import NextViews, NextViewSettings
 from chiasm.evaluation.plans import Plans, PlanSettings
@@ -34,7 +35,7 @@ MEASURES = Measures()
 for _measure in (
     *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
     *(Hearing, PictureToSound, SoundToPicture, NextViews, SolverSteps, NextSounds),
-    *(ImaginedWalks, ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
+    *(ImaginedWalks, Memory, ImaginedFilms, InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
 
@@ -44,6 +45,7 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     PlanSettings,
     InstructedSettings,
     ClipSettings,
+    MemorySettings,
     RolloutSettings,
     NextSoundSettings,
     SolverStepSettings,

@@ -65,6 +65,10 @@ class WalkSettings(MeasureSettings):
     """Noise with which imagined frames are read for the next one; for models that were trained with
     as much ``objective.context_noise``."""
 
+    kept_window: bool = False
+    """Whether the views that stay in a roll-out's full document keep what they have read of those
+    that left it, instead of being read anew."""
+
     @property
     def imagining(self) -> SamplingSettings:
         """Sampling settings of imagined frames."""
@@ -73,6 +77,7 @@ class WalkSettings(MeasureSettings):
             guidance=self.next_view_guidance,
             inner_guidance=self.next_view_inner_guidance,
             history_noise=self.history_noise,
+            kept_window=self.kept_window,
             batch_size=self.batch_size,
         )
 

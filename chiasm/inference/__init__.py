@@ -9,6 +9,7 @@ solvers.py       the flow's differential equation: time grid, Euler, Heun
 choice.py        from logits to the next token; random numbers that belong to a request
 writer.py        tokens to text that never has to be taken back; stop strings
 passage.py       consecutive positions of one document, before they have a row
+window.py        the items that a document holds at once
 history.py       the cached rows of a batch of requests
 states.py        states of the decoder behind an item, for probes
 canvas.py        the items that a group of requests generates together, guided

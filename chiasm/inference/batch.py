@@ -48,6 +48,7 @@ from chiasm.inference.request import (
     TextWritten,
 )
 from chiasm.inference.solvers import denoise, time_grid
+from chiasm.inference.window import Window
 from chiasm.inference.writer import Writer
 
 
@@ -69,6 +70,8 @@ class RequestState:
     """Stream of the item that the model itself has opened."""
     grids: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Grid of the last item of each stream."""
+    window: Window = field(init=False)
+    """Items that the document holds."""
     ended: bool = False
 
     @property
@@ -104,6 +107,7 @@ class Batch:
         ]
         for progress, prompt in zip(self._everyone, prompts, strict=True):
             progress.grids = {item.stream: item.grid for item in prompt.items}
+            progress.window = Window(progress.request.window, prompt)
         self._events: deque[Event] = deque()
 
     @property
@@ -219,7 +223,9 @@ class Batch:
     def _generate(self, group: list[RequestState], shape: StreamShape) -> None:
         """Generates one item for each request, with the marks that open and close it."""
         marks, settings = self._tokenizer.marks[shape.name], self._settings
-        self._read(group, [Passage([*self._given_text(p), marks.begin]) for p in group])
+        opened = [Passage([*self._given_text(p), marks.begin]) for p in group]
+        self._make_room(group, opened, shape.num_tokens + FRAME_TOKENS)
+        self._read(group, opened)
         members = [progress.member for progress in group]
         told = settings.guidance, settings.inner_guidance, settings.told_step
         canvas = Canvas(self._pretrained, shape, self._history, members, *told)
@@ -241,6 +247,15 @@ class Batch:
                 made = [item_noise(*key, shape, MADE_NOISE) for key in keys]
                 z_NPC = (1 - time) * torch.stack(made).to(z_NPC.device) + time * z_NPC
             self._read(group, closed, {shape.name: z_NPC.flatten(0, 1)}, time)
+
+    def _make_room(self, group: list[RequestState], opened: list[Passage], item: int) -> None:
+        """Lets the oldest items leave full windows, before text and mark of the next one."""
+        gone = {}
+        for progress, passage in zip(group, opened, strict=True):
+            held, text = self._history.held(progress.member), len(passage) - 1
+            gone[progress.member] = progress.window.make_room(held, text, item, self._context)
+        if leaving := {member: count for member, count in gone.items() if count}:
+            self._history.forget(leaving, Passage([self._tokenizer.bod_id]))
 
     def _finish_item(self, progress: RequestState, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)

@@ -109,14 +109,15 @@ def _both_branches(
 ) -> Reading:
     """Returns each item twice: behind the mark that opens it alone, then behind its history."""
     count, rows, item = len(group), 2 * len(group), item_passage(shape, marks)
+    behind = [history.position(member) for member in group]
     held = [history.held(member) for member in group]
     cache = history.branch(group, beside=count, room=len(item))
     begins, nothing = [Passage([marks.begin])] * count, [0] * count
     opening = cache.slice(cache.lengths_B[:count], slots=1)
-    decoder(*lay_out(decoder, begins, {}, 1.0, nothing, opening, [each - 1 for each in held]))
+    decoder(*lay_out(decoder, begins, {}, 1.0, nothing, opening, [each - 1 for each in behind]))
     cache.lengths_B[:count] = 1
     latents = _no_latents(decoder, shape, rows)
-    return lay_out(decoder, [item] * rows, latents, 0.0, [1] * count + held, cache, held + held)
+    return lay_out(decoder, [item] * rows, latents, 0.0, [1] * count + held, cache, behind + behind)
 
 
 def _no_latents(decoder: Decoder, shape: StreamShape, count: int) -> dict[str, Tensor]:

@@ -147,10 +147,15 @@ class History:
         self._cache = decoder.new_cache(num_members, capacity)
         self._row = list(range(num_members))
         self._held = [0] * num_members
+        self._left = [0] * num_members
 
     def held(self, member: int) -> int:
         """Returns the number of positions that the member has read."""
         return self._held[member]
+
+    def position(self, member: int) -> int:
+        """Returns the rotary position behind what the member has read."""
+        return self._held[member] + self._left[member]
 
     def gather(self, members: Sequence[int]) -> list[int]:
         """Moves a group to the first rows; returns its members in the order of their rows."""
@@ -178,7 +183,8 @@ class History:
         num_slots = max(held) + max(len(passage) for passage in passages)
         held_B = torch.tensor(held, device=self._cache.lengths_B.device)
         cache = self._cache.slice(held_B, num_slots)
-        return lay_out(self._decoder, passages, latents, time, held, cache)
+        begins = [self.position(member) for member in group]
+        return lay_out(self._decoder, passages, latents, time, held, cache, begins)
 
     def branch(self, group: Sequence[int], beside: int, room: int) -> KeyValueCache:
         """Returns a cache of its own: ``beside`` empty rows, then what each member has read.
@@ -218,4 +224,30 @@ class History:
         for layer in self._cache.whole:
             layer.copy(rows, [self._row[member] for member in others], held)
         for member in others:
-            self._held[member] = held
+            self._held[member], self._left[member] = held, self._left[source]
+
+    def forget(self, counts: Mapping[int, int], begin: Passage) -> None:
+        """Lets members lose the oldest of what they have read, but for ``begin``, the text with
+        which their documents begin.
+
+        What is left keeps its rotary positions, of which attention sees differences alone, and
+        what it has seen. ``begin`` is read anew right before it, so that it is as near as ever.
+
+        Args:
+            counts: by member, the number of positions behind ``begin`` to lose.
+            begin: of all these members.
+        """
+        for member, count in counts.items():
+            slots = range(len(begin), len(begin) + count)
+            for layer in self._cache.whole:
+                layer.drop(self._row[member], slots, self._held[member])
+            self._held[member] -= count
+            self._left[member] += count
+        nothing, rows = [0] * len(counts), [self._row[member] for member in counts]
+        fresh = self._decoder.new_cache(len(counts), len(begin))
+        places = [self._left[member] for member in counts]
+        passages = [begin] * len(counts)
+        self._decoder(*lay_out(self._decoder, passages, {}, 1.0, nothing, fresh, places))
+        for own, layer in zip(self._cache.whole, fresh.whole, strict=True):
+            for kept, read in zip(own.tensors, layer.tensors, strict=True):
+                kept[rows, : len(begin)] = read

@@ -60,6 +60,10 @@ class SamplingSettings(Settings):
     history_noise: float = Field(default=0.0, ge=0, lt=1)
     """Noise with which the model reads what it made itself: 1 less the flow time. For models that
     were trained with as much ``context_noise``."""
+    kept_window: bool = False
+    """Whether the views that stay in a roll-out's full document keep what they have read of those
+    that left it, which is faster; without, they are read anew for every further view, as the
+    documents of training are."""
     batch_size: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
 
@@ -98,6 +102,10 @@ class Request:
     """Stream of the items that ``opens`` and ``script`` open."""
     imagined: bool = False
     """Whether the model made the prompt's items itself, and reads them with ``history_noise``."""
+    window: int | None = None
+    """Most items that a document with a script holds at once: the oldest one leaves it, with the
+    text behind it, before a further one, or where the context is full. Those that stay keep what
+    they have seen. The document begins with an item. None: it holds them all."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral) or self.seed < 0:

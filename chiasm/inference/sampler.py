@@ -103,6 +103,13 @@ class Sampler:
                 f"{name} has a script, whose texts open items: its spans must end in an item, and "
                 "opens be False"
             )
+        if request.window is not None and not (
+            request.script and request.window > 1 and isinstance(request.spans[0], Continuous)
+        ):
+            raise UserError(
+                f"{name} has window = {request.window}: that is for scripts behind documents that "
+                "begin with an item, and from 2 on"
+            )
         if items > max_items:
             raise UserError(
                 f"{name} is to generate {items} items but max_items = {max_items}; give {items} or "
@@ -114,8 +121,11 @@ class Sampler:
             streams.reading(request.stream, target=True)  # refuses what cannot be generated
         prompt = prompt_passage(request.spans, pretrained.text_tokenizer, pretrained.tokenizers)
         size = streams[request.stream].num_tokens + FRAME_TOKENS if items else 0
-        given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.script)
-        needed = len(prompt) + given + items * size
+        given = [len(pretrained.text_tokenizer.encode_array(text)) for text in request.script]
+        needed = len(prompt) + sum(given) + items * size
+        if request.window is not None:
+            # Whatever leaves, the last item stays, and the next one with its text follows it.
+            needed = max(len(prompt), 1 + 2 * size + max(given, default=0))
         if needed > pretrained.context_positions:
             named = f"the {request.stream}" if items == 1 else f"the {items} {request.stream}s"
             more = f" and {named} to generate, {needed} together," if items else ""

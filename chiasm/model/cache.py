@@ -37,6 +37,11 @@ class LayerCache:
         for kept in self.tensors:
             kept[into, :slots] = kept[rows, :slots]
 
+    def drop(self, row: int, slots: range, end: int) -> None:
+        """Let a row lose some slots; those behind them, up to ``end``, take their place."""
+        for kept in self.tensors:
+            kept[row, slots.start : end - len(slots)] = kept[row, slots.stop : end].clone()
+
 
 @dataclass
 class KeyValueCache:

@@ -128,7 +128,7 @@ def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
         baseline = np.array([point.row.baseline for point in own], float)
         ahead = [point.frames_ahead for point in own]
         axes.plot(ahead, baseline, color=colour, marker="s", markersize=3, label=name)
-    _label_doubling(axes, "frames ahead", [point.frames_ahead for point in points], points[0].row)
+    _label_doubling(axes, points[0].axis, [point.frames_ahead for point in points], points[0].row)
 
 
 def _label_doubling(axes: Axes, name: str, numbers: Sequence[int], row: Row) -> None:

@@ -43,7 +43,7 @@ class Walker:
     """Imagines views for any number of walks, one view at a time.
 
     A walk is read in documents like those of training: a document has at most as many views as in
-    training, and the next one begins with the last half of them, as in
+    training, and where it is full its oldest view leaves it, as in
     :class:`~chiasm.worldmodel.rollout.Rollouts`. Each instruction begins a document.
 
     Args:
@@ -94,6 +94,7 @@ class Walker:
             self.sampling.model_copy(update={"guidance": guidance}),
             context_views=len(shown),
             document_views=len(shown) + 1,
+            one_document=command.is_spoken,
         )
 
         def imagine() -> tuple[np.ndarray, float]:
@@ -118,7 +119,7 @@ class Walker:
         views = self._document_views(command)
         if views is None or len(frames) - last.document_begin < views:
             return last.document_begin
-        return len(frames) - views // 2
+        return len(frames) - (views - 1)
 
     def _document_views(self, command: Command) -> int | None:
         """Returns the most views of a training document with such a command; None: no limit."""

@@ -1,8 +1,9 @@
 """Views imagined one after another, each after an action.
 
 A rollout is one document: context views with the actions between them, then action and imagined
-view in turn. Training documents have a limited number of views; a longer rollout continues in a new
-document that begins with the last views of the one before.
+view in turn. Training documents have a limited number of views, and rows a limited number of
+positions; where a document is full, its oldest view leaves it. The others are read anew, in a
+document that begins with them, or (``SamplingSettings.kept_window``) stay in the cache.
 
 Shape suffixes: S steps of a rollout, H and W height and width of a view in pixels.
 """
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.batch.streams import IMAGE
+from chiasm.data.encoding import FRAME_TOKENS
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
@@ -69,8 +72,9 @@ class Rollouts:
     Args:
         sampler: with the model.
         settings: of the sampler.
-        context_views: most views that a step is conditioned on.
+        context_views: most views that a document begins with.
         document_views: most views of a document, context included: as many as in training.
+        one_document: whether no view may leave, also where the model's rows are too short.
 
     Raises:
         UserError: no step fits behind the context.
@@ -83,6 +87,7 @@ class Rollouts:
         *,
         context_views: int = 1,
         document_views: int = 2,
+        one_document: bool = False,
     ) -> None:
         if not 1 <= context_views < document_views:
             raise UserError(
@@ -91,10 +96,11 @@ class Rollouts:
             )
         self._sampler, self._settings = sampler, settings
         self._context_views, self._document_views = context_views, document_views
+        self._one_document = one_document
 
     @classmethod
     def of(cls, pretrained: Pretrained, settings: SamplingSettings) -> Rollouts:
-        """Returns rollouts in documents as long as the model's training documents, half context.
+        """Returns rollouts in documents as long as the model's training documents.
 
         Raises:
             UserError: the model was trained without actions, or the settings are not for it.
@@ -106,7 +112,7 @@ class Rollouts:
                 "with a source of task action_video or instructions"
             )
         sampler.refuse(settings)
-        return cls(sampler, settings, context_views=views // 2, document_views=views)
+        return cls(sampler, settings, context_views=views - 1, document_views=views)
 
     @classmethod
     def instructed(cls, pretrained: Pretrained, settings: SamplingSettings, steps: int) -> Rollouts:
@@ -115,8 +121,8 @@ class Rollouts:
         """
         views = pretrained.walks.instruction_views
         if views is None:
-            return cls(Sampler(pretrained), settings, document_views=steps + 1)
-        return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
+            return cls(Sampler(pretrained), settings, document_views=steps + 1, one_document=True)
+        return cls(Sampler(pretrained), settings, context_views=views - 1, document_views=views)
 
     def imagine(
         self,
@@ -145,21 +151,24 @@ class Rollouts:
             if not own:
                 raise UserError(f"rollout {number} has no actions; give one or more")
         views: list[list[np.ndarray]] = [[] for _ in contexts]
-        now = self._trimmed(contexts)
+        most = self._most_views(contexts, actions)
+        begin = min(self._context_views, most - 1)
+        now = _trimmed(contexts, begin)
         seeds = one_each(seed, len(contexts))
         step = 0
         while unfinished := [n for n, own in enumerate(actions) if len(views[n]) < len(own)]:
-            # As many steps as one document has room for; the next round begins a new one.
-            chunks = [
-                tuple(actions[n][len(views[n]) :][: self._document_views - len(now[n].views)])
-                for n in unfinished
-            ]
+            # As many steps as a document has room for, unless views leave it: the next round
+            # begins a new one.
+            chunks = [tuple(actions[n][len(views[n]) :]) for n in unfinished]
+            if not self._settings.kept_window:
+                rooms = [most - len(now[n].views) for n in unfinished]
+                chunks = [chunk[:room] for chunk, room in zip(chunks, rooms, strict=True)]
             noise_seeds = [seeds[n] + step for n in unfinished]
-            new = self._draw([now[n] for n in unfinished], chunks, noise_seeds)
+            new = self._draw([now[n] for n in unfinished], chunks, noise_seeds, most)
             step += 1
             for n, chunk, drawn in zip(unfinished, chunks, new, strict=True):
                 views[n] += drawn
-                now[n] = now[n].after(chunk, drawn, self._context_views)
+                now[n] = now[n].after(chunk, drawn, begin)
         return [np.stack(own) for own in views]
 
     def ends(
@@ -172,18 +181,30 @@ class Rollouts:
         """
         return np.stack([views[-1] for views in self.imagine(contexts, actions, seed=seed)])
 
-    def _trimmed(self, contexts: Sequence[Context]) -> list[Context]:
-        """Returns the last views of each context; an object that is shared stays shared."""
-        kept = {id(each): each.after((), (), self._context_views) for each in contexts}
-        return [kept[id(each)] for each in contexts]
+    def _most_views(self, contexts: Sequence[Context], actions: Sequence[Sequence[str]]) -> int:
+        """Returns the most views of a document, so that the model's rows hold it with the longest
+        action between any two; two at least, for which the sampler refuses rows that are too short.
+        """
+        if self._one_document:
+            return self._document_views
+        pretrained = self._sampler.pretrained
+        streams, encode = pretrained.decoder.shapes, pretrained.text_tokenizer.encode_array
+        texts = {text for own in (*actions, *(each.actions for each in contexts)) for text in own}
+        text = max(len(encode(each)) for each in texts)
+        shapes = [streams.reading(IMAGE, target=target) for target in (False, True)]
+        view = max(shape.num_tokens for shape in shapes) + FRAME_TOKENS
+        fitting = (pretrained.context_positions - 1 + text) // (view + text)
+        return max(2, min(self._document_views, fitting))
 
     def _draw(
         self,
         contexts: Sequence[Context],
         scripts: Sequence[tuple[str, ...]],
         seeds: Sequence[int],
+        most_views: int,
     ) -> list[list[np.ndarray]]:
         """Returns the views of each script; scripts of one length run as one batch."""
+        window = most_views if self._settings.kept_window else None
         # One tuple per context object: the sampler reads requests that share it once.
         spans = {id(each): each.spans for each in contexts}
         drawn: list[list[np.ndarray]] = [[] for _ in scripts]
@@ -195,6 +216,7 @@ class Rollouts:
                     seeds[n],
                     script=scripts[n],
                     imagined=contexts[n].num_imagined == len(contexts[n].views),
+                    window=window,
                 )
                 for n in numbers
             ]
@@ -202,3 +224,9 @@ class Rollouts:
             for n, result in zip(numbers, self._sampler.generate(requests, limits), strict=True):
                 drawn[n] = [span.pixels() for span in result if isinstance(span, Image)]
         return drawn
+
+
+def _trimmed(contexts: Sequence[Context], most: int) -> list[Context]:
+    """Returns the last views of each context; an object that is shared stays shared."""
+    kept = {id(each): each.after((), (), most) for each in contexts}
+    return [kept[id(each)] for each in contexts]

@@ -41,6 +41,8 @@ class WorldSettings(Settings):
     """Fewest and most frames of an action video document; the first is given, not drawn."""
     horizon_frames: tuple[int, int] = (1, 1)
     """Nearest and farthest next frame of an action video, drawn for each; actions say which."""
+    returns: float = Field(0.0, ge=0, le=1)
+    """Share of action videos that turn back on their way, over the same frames to the first."""
     sounds: bool = False
     """Whether skulls, barrels and torches sound; tasks with sound need it."""
 
@@ -67,6 +69,15 @@ class WorldSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_returns(self) -> WorldSettings:
+        if self.returns and self.action_video_frames[1] < 3:
+            raise ValueError(
+                f"returns = {self.returns}, but action_video_frames = {self.action_video_frames} "
+                "leave no room for a way there and back: give 3 frames or more"
+            )
+        return self
+
     @property
     def frames_per_map(self) -> int:
         """Number of frames of a map: still views, then the walks' frames."""
@@ -88,7 +99,7 @@ class WorldSettings(Settings):
     def rendering(self, split: Split) -> dict[str, int]:
         """Returns the settings that the split's images depend on: not the other split's size."""
         other = {"train_maps", "held_out_maps"}
-        other |= {"video_frames", "action_video_frames", "horizon_frames"}
+        other |= {"video_frames", "action_video_frames", "horizon_frames", "returns"}
         return self.model_dump(exclude=other) | {"maps": self.num_maps(split)}
 
 

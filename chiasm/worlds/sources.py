@@ -10,7 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from chiasm.actions import ActionFormat
-from chiasm.data.goals import action_video, draw_goals, inverse_dynamics, video
+from chiasm.data.goals import (
+    action_video,
+    draw_goals,
+    inverse_dynamics,
+    there_and_back,
+    video,
+)
 from chiasm.documents import Document, Image, Text
 from chiasm.poses import Pose
 from chiasm.worlds.camera import WorldCamera
@@ -217,15 +223,26 @@ class WorldSource:
         return video(self, window)
 
     def _action_video(self, first: int, rng: np.random.Generator) -> Document:
+        settings = self.world.settings
+        if settings.returns and rng.random() < settings.returns:
+            most = (settings.action_video_frames[1] - 1) // 2
+            way = [first, *self._goals(first, rng, (2, most + 1))]
+            return action_video(self, there_and_back(way))
         return action_video(self, [first, *self._goals(first, rng)])
 
     def _inverse_dynamics(self, first: int, rng: np.random.Generator) -> Document:
         return inverse_dynamics(self, first, self._goals(first, rng)[0])
 
-    def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
-        """Returns frames at random horizons, each from the one before, within the walk."""
+    def _goals(
+        self, first: int, rng: np.random.Generator, count: tuple[int, int] | None = None
+    ) -> list[int]:
+        """Returns frames at random horizons, each from the one before, within the walk.
+
+        ``count``: fewest and most frames with the first; None: of an action video.
+        """
         settings, left = self.world.settings, self._left(first)
-        (fewest, most), (nearest, farthest) = settings.action_video_frames, settings.horizon_frames
+        fewest, most = count or settings.action_video_frames
+        nearest, farthest = settings.horizon_frames
         frames = int(rng.integers(fewest, min(most, left // nearest + 1) + 1))
         walk, steps = range(first, first + left + 1), range(nearest, farthest + 1)
         return draw_goals(first, walk, steps, frames, frames, rng)

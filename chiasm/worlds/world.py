@@ -84,9 +84,9 @@ class World:
         return [self.step(a, b) for walk in self.walks for a, b in pairwise(walk)]
 
     def step(self, before: int, after: int) -> Step:
-        """Returns the step between two frames of one walk."""
+        """Returns the step between two frames of one walk; back takes as long as there."""
         first, second = self.views[before], self.views[after]
-        action = Action.between(first.pose, second.pose, after - before)
+        action = Action.between(first.pose, second.pose, abs(after - before))
         return Step(before, action, after, first.map_seed)
 
 

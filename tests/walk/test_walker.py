@@ -48,8 +48,8 @@ def test_with_documents_of_two_views_a_walk_is_a_rollout(world_model, start, noi
 
 def test_a_document_goes_on_until_it_is_as_long_as_those_of_training(walker, start) -> None:
     frames = walked(walker, start, "W", "A", "W", "D", "S")
-    # Three views at most: the fourth view begins with the last half of the first document.
-    assert [frame.document_begin for frame in frames] == [0, 0, 0, 2, 2, 4]
+    # Three views at most: the oldest one leaves for the fourth.
+    assert [frame.document_begin for frame in frames] == [0, 0, 0, 1, 2, 3]
     expected = next_view(
         walker._sampler,
         [[Image(frames[2].view, target=False), Image(frames[3].view, target=False)]],

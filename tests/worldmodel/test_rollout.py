@@ -9,6 +9,7 @@ import torch
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import next_view
 from chiasm.inference.walks import WalkDocuments
 from chiasm.worldmodel.rollout import Context, Rollouts
@@ -56,6 +57,39 @@ def test_a_long_rollout_goes_on_behind_its_last_views(sampler) -> None:
         close(views[step], new)
         shown.append(new)
         done.append(action)
+
+
+def test_views_leave_where_rows_are_too_short_for_the_documents_of_training(sampler) -> None:
+    """Three views fit the row, whatever training had."""
+    long = Rollouts(sampler, DRAW, context_views=8, document_views=9)
+    actions, context = (AHEAD, LEFT, AHEAD, LEFT), Context((view(0),))
+    positions = 6 + len(sampler.pretrained.text_tokenizer.encode(AHEAD))
+    short = Sampler(replace(sampler.pretrained, context_positions=3 * positions))
+    own = Rollouts(short, DRAW, context_views=8, document_views=9)
+    three = Rollouts(sampler, DRAW, context_views=2, document_views=3)
+    [views] = own.imagine([context], [actions])
+    np.testing.assert_array_equal(views, three.imagine([context], [actions])[0])
+    assert (views[3] != long.imagine([context], [actions])[0][3]).any()
+    whole = Rollouts(short, DRAW, context_views=8, document_views=9, one_document=True)
+    with pytest.raises(UserError, match="the model's context holds"):
+        whole.imagine([context], [actions])
+
+
+def test_a_window_that_stays_is_a_script_with_a_window(sampler) -> None:
+    """As the sampler slides it; until a view leaves, it is as if all were read anew."""
+    staying = DRAW.model_copy(update={"kept_window": True})
+    context, actions = Context((view(0), view(1)), (LEFT,)), (AHEAD, LEFT, AHEAD)
+    kept, anew = (
+        Rollouts(sampler, own, context_views=3, document_views=4).imagine(
+            [context], [actions], seed=2
+        )[0]
+        for own in (staying, DRAW)
+    )
+    request = Request(context.spans, 2, script=actions, window=4)
+    [expected] = sampler.generate([request], DRAW.model_copy(update={"max_items": 3}))
+    close(kept, np.stack([span.pixels() for span in expected if isinstance(span, Image)]))
+    close(kept[:2], anew[:2])
+    assert (kept[2] != anew[2]).any()
 
 
 def test_imagined_views_are_read_with_noise_and_given_ones_are_not(sampler) -> None:
@@ -115,7 +149,7 @@ def test_what_cannot_be_imagined_is_said(sampler) -> None:
 
 def test_rollouts_keep_to_the_documents_of_training(sampler) -> None:
     pretrained = replace(sampler.pretrained, walks=WalkDocuments(views=4))
-    own = Rollouts(sampler, DRAW, context_views=2, document_views=4)
+    own = Rollouts(sampler, DRAW, context_views=3, document_views=4)
     context, actions = Context((view(0), view(1)), (LEFT,)), (AHEAD, LEFT, AHEAD)
     [views] = Rollouts.of(pretrained, DRAW).imagine([context], [actions])
     close(views, own.imagine([context], [actions])[0])

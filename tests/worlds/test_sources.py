@@ -110,6 +110,49 @@ def test_actions_stand_between_the_frames_that_they_join(train: World):
             ActionFormat().read(action.text)
 
 
+def test_action_videos_may_turn_back_over_the_same_frames(train: World):
+    turning = {"action_video_frames": (2, 6), "returns": 1.0}
+    world = World(train.folder, train.settings.model_copy(update=turning), train.split)
+    source, lengths = WorldSource(world, "action_video"), set()
+    for index in range(100):
+        spans, first = source[index].spans, source.frame_of(index)
+        images, actions = spans[::2], spans[1::2]
+        steps = len(actions) // 2
+        frames = [*range(first, first + steps + 1), *range(first + steps - 1, first - 1, -1)]
+        assert [image.target for image in images] == [False] + [True] * (len(images) - 1)
+        for image, frame in zip(images, frames, strict=True):
+            np.testing.assert_array_equal(image.pixels(), world.frames[frame])
+        for text, before, after in zip(actions, frames, frames[1:], strict=False):
+            poses = world.views[before].pose, world.views[after].pose
+            assert text.text == ActionFormat().write(Action.between(*poses))
+        lengths.add(len(images))
+    assert lengths == {3, 5}
+
+
+def test_a_share_of_action_videos_turns_back_and_the_others_stay_as_they_were(train: World):
+    frames = {"action_video_frames": (2, 6)}
+
+    def videos(**changes):
+        settings = train.settings.model_copy(update=frames | changes)
+        return WorldSource(World(train.folder, settings, train.split), "action_video")
+
+    plain, some, inverse = videos(), videos(returns=0.3), videos(returns=0.3)
+    back = 0
+    for index in range(200):
+        shown = [image.pixels().tobytes() for image in some[index].images]
+        back += shown[-1] == shown[0]
+    assert 30 < back < 90
+    assert document_key(WorldSource(plain.world, INVERSE)[3]) == document_key(
+        WorldSource(inverse.world, INVERSE)[3]
+    )
+    assert document_key(videos(returns=0.0)[5]) == document_key(plain[5])
+
+
+def test_ways_back_need_room():
+    with pytest.raises(ValueError, match="no room for a way there and back"):
+        WorldSettings(action_video_frames=(2, 2), returns=0.5)
+
+
 def test_steps_are_written_in_the_runs_format(train: World):
     keys = WorldSource(train, "action_video", actions=ActionFormat(style="keys"))
     words = {span.text for number in range(50) for span in keys[number].spans[1::2]}
