@@ -108,14 +108,20 @@ class Rollouts:
         return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
 
     @classmethod
-    def instructed(cls, pretrained: Pretrained, settings: SamplingSettings, steps: int) -> Rollouts:
+    def instructed(
+        cls,
+        pretrained: Pretrained,
+        settings: SamplingSettings,
+        steps: int,
+        *,
+        step_by_step: bool = False,
+    ) -> Rollouts:
         """Returns rollouts for instructions of ``steps`` steps at most, in documents as
-        trained on.
+        trained on: begun anew with half of their views, or ``step_by_step`` with all but the last.
         """
-        views = pretrained.walks.instruction_views
-        if views is None:
-            return cls(Sampler(pretrained), settings, document_views=steps + 1)
-        return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
+        views = pretrained.walks.instruction_views or steps + 1
+        kept = views - 1 if step_by_step else views // 2
+        return cls(Sampler(pretrained), settings, context_views=kept, document_views=views)
 
     def imagine(
         self,
@@ -162,7 +168,11 @@ class Rollouts:
         return [np.stack(own) for own in views]
 
     def ends(
-        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+        self,
+        contexts: Sequence[Context],
+        actions: Sequence[Sequence[str]],
+        *,
+        seed: int | Sequence[int] = 0,
     ) -> np.ndarray:
         """Returns the view after each rollout's last action: uint8 [N, H, W, 3].
 
