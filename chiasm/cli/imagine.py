@@ -5,14 +5,18 @@ Files in the folder of ``--out``:
     sheet.png            a row for each script, a column for each step, true views below
     walk.gif             the scripts side by side, step by step
     frames/2-03.png      the view of the second script behind its third step
+
+``--animation`` writes the walk into a file of its own, in all its colours if it is WebP or PNG.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from PIL import Image as PillowImage
 
@@ -28,6 +32,8 @@ VIEWS = 5
 """Default number of views of an instruction."""
 MILLISECONDS = 600
 """Duration of each picture of the animation; the last one is shown longer."""
+ANIMATED = (".webp", ".png", ".gif")
+"""Formats of an animation."""
 
 
 @with_settings
@@ -48,6 +54,12 @@ def imagine(
     ] = None,
     choice: Choice = FIRST,
     out: Annotated[Path, typer.Option(help="A new folder.")] = Path("imagined"),
+    animated: Annotated[
+        Path | None,
+        typer.Option(
+            "--animation", metavar="FILE", help="Also write the walk as a .webp, .png or .gif."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise of all scripts.")] = 0,
     sampling: Annotated[
         SamplingSettings,
@@ -73,10 +85,13 @@ def imagine(
       chiasm imagine RUN --image room.jpg --instruction "go to the red torch" --views 6
     """
     _refuse_full(out)
+    if animated is not None and animated.suffix.lower() not in ANIMATED:
+        raise UserError(f"--animation {animated} is none of {', '.join(ANIMATED)}; name it so")
     if views is not None and not instruction:
         raise UserError(f"--views {views} is of an --instruction; --actions are as long as written")
     # With torch, which a mistyped option need not wait for.
     from chiasm.cli.starts import WalkedRun, true_views
+    from chiasm.inference.pictures import through_tokenizer
     from chiasm.walk.scripts import imagine_scripts, numeric_views, read_instruction, read_script
 
     walked = WalkedRun(run, device, choice)
@@ -99,18 +114,17 @@ def imagine(
         )
     imagined = imagine_scripts(pretrained, sampling, numeric, start.view, scripts, seed)
     truth = true_views(pretrained, starts.rendered, start, scripts)
-    strips = [
-        Strip(
-            script.name,
-            [start.view, *own],
-            ["start", *(text.removeprefix(PREFIX) for text in script.texts)],
-            None if true is None else [start.view, *true.views],
-            () if true is None else [False, *true.blocked],
-        )
-        for script, own, true in zip(scripts, imagined, truth, strict=True)
-    ]
+    strips = []
+    for script, own, true in zip(scripts, imagined, truth, strict=True):
+        captions = ["start", *(text.removeprefix(PREFIX) for text in script.texts)]
+        strip = Strip(script.name, [start.view, *own], captions)
+        if true is not None:
+            views = [start.view, *true.views]
+            decoded = through_tokenizer(pretrained, np.stack(views))
+            strip = replace(strip, truth=views, blocked=[False, *true.blocked], decoded=[*decoded])
+        strips.append(strip)
     typer.echo(f"from {start.name}")
-    for path in _write(out, strips):
+    for path in _write(out, strips, animated):
         typer.echo(path)
 
 
@@ -119,17 +133,20 @@ def _refuse_full(out: Path) -> None:
         raise UserError(f"--out {out} is there already; give a new folder")
 
 
-def _write(out: Path, strips: Sequence[Strip]) -> list[Path]:
-    sheet, walk, frames = out / "sheet.png", out / "walk.gif", out / "frames"
+def _write(out: Path, strips: Sequence[Strip], animated: Path | None) -> list[Path]:
+    sheet, frames = out / "sheet.png", out / "frames"
+    walks = [out / "walk.gif", *([] if animated is None else [animated])]
     try:
         frames.mkdir(parents=True, exist_ok=True)
         contact_sheet(strips).save(sheet, optimize=True)
         first, *rest = animation(strips)
         durations = [MILLISECONDS] * len(rest) + [4 * MILLISECONDS]
-        first.save(walk, save_all=True, append_images=rest, duration=durations, loop=0)
+        for walk in walks:
+            first.save(walk, save_all=True, append_images=rest, duration=durations, loop=0)
         for number, strip in enumerate(strips, start=1):
             for step, view in enumerate(strip.views[1:], start=1):
                 PillowImage.fromarray(view).save(frames / f"{number}-{step:02d}.png")
     except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error}") from error
-    return [sheet, walk, frames]
+        named = " and ".join(str(path) for path in (out, animated) if path is not None)
+        raise UserError(f"{named} cannot be written: {error}") from error
+    return [sheet, *walks, frames]

@@ -12,7 +12,8 @@ material.py    data of an evaluation: both splits of every source
 scoring.py     losses of single documents
 run.py         a model and its data: the argument of every measure
 measure.py     base classes of measures, and their registry
-pictures.py    PSNR, SSIM and feature distance; the reference encoder of probes
+perceptual.py  perceptual distance of pictures, without learned weights
+pictures.py    PSNR, SSIM, feature and perceptual distance; the reference encoder of probes
 listening.py   log-mel distance of sounds, and the truth of them for probes
 pieces.py      pieces of held-out trajectories
 text.py        bits per byte against n-grams; sentences that recur
@@ -31,7 +32,8 @@ detours.py     ways that leave a view and come back, and what is imagined on ret
 memory.py      views that are left and come back to
 clips.py       clips of held-out films, and what is imagined behind their first frames
 films.py       how films go on, by horizon
-instructed.py  imagined walks after spoken instructions, followed in the engine
+spoken.py      held-out spoken instructions, and walks imagined in open and closed loop
+instructed.py  whether what is said is done, beside baselines
 scenes.py      starts, goal pictures and the paths between them
 planning.py    plans of scenes, for the measure and for the command line
 plans.py       plans to a goal picture against baselines and the oracle

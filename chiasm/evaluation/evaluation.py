@@ -30,13 +30,34 @@ class Strip(Panel):
     """Frames side by side, in a row of their own."""
 
     @classmethod
-    def of(cls, label: str, frames_THW3: np.ndarray, blank: int = 0) -> Strip:
-        """Returns frames, uint8 [T, H, W, 3], behind so many blank ones."""
-        _, height, width, _ = frames_THW3.shape
-        gap = np.full((height, max(1, width // 16), 3), 255, np.uint8)
-        empty = np.full((height, width, 3), 255, np.uint8)
-        cells = [part for frame in (*[empty] * blank, *frames_THW3) for part in (gap, frame)]
-        return cls(label, np.concatenate(cells[1:], axis=1))
+    def of(cls, label: str, frames: Iterable[np.ndarray | None]) -> Strip:
+        """Returns frames, uint8 [H, W, 3] each; where there is None, nothing is shown."""
+        frames = list(frames)
+        empty = np.full_like(next(each for each in frames if each is not None), 255)
+        return cls(label, _side_by_side([empty if each is None else each for each in frames]))
+
+
+@dataclass(frozen=True)
+class Animation(Panel):
+    """Walks side by side, step by step; ``pixels`` is the first moment."""
+
+    moments: np.ndarray
+    """uint8 [T, H, W, 3]."""
+    parts: tuple[str, ...]
+    """Name of each walk."""
+
+    @classmethod
+    def of(cls, label: str, walks: Mapping[str, np.ndarray]) -> Animation:
+        """Returns walks, uint8 [T, H, W, 3] each, by their names."""
+        moments = [_side_by_side(views) for views in zip(*walks.values(), strict=True)]
+        return cls(label, moments[0], np.stack(moments), tuple(walks))
+
+
+def _side_by_side(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns frames of one size in a row, with gaps."""
+    height, width, _ = frames[0].shape
+    gap = np.full((height, max(1, width // 16), 3), 255, np.uint8)
+    return np.concatenate([part for frame in frames for part in (gap, frame)][1:], axis=1)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ LAST_SOUND, MEAN_SOUND = "last given sound, decoded", "mean sound"
 
 
 class ImaginedFilms(Measure[ClipSettings]):
-    """PSNR, SSIM and feature distance of the frames that are imagined behind those of a clip, and
-    log-mel distance of what is heard at them.
+    """PSNR, SSIM, feature and perceptual distance of the frames that are imagined behind those of a
+    clip, and log-mel distance of what is heard at them.
 
     All horizons are measured on the same clips.
     """
@@ -111,7 +111,9 @@ class _Continued:
             if self.shuffled is not None:
                 found = truth.likeness(self.shuffled.frames[:, ahead - 1])
                 likeness[SHUFFLED] = where(self.others_N, found)
-            yield from self._views_ahead.points(likeness, ahead, self.horizons, self.of)
+            yield from self._views_ahead.points(
+                likeness, ahead, self.horizons, self.of, ("feature distance",)
+            )
 
     def ceilings(self) -> Iterator[Row]:
         """Yields the likeness of the first true frame through the tokenizer."""
@@ -148,11 +150,12 @@ class _Continued:
         last = run.through_tokenizer(true.frames[:, given - 1])
         drawn = true.imagine(run, true.captions, 0, run.settings.drawing) if true.told else None
         for number in range(len(chosen)):
-            stays = np.repeat(last[number][None], imagined.frames.shape[1], axis=0)
+            nothing = [None] * given
+            stays = [last[number]] * imagined.frames.shape[1]
             panels: list[Strip | SoundPanel] = [
                 Strip.of(f"truth; the first {given} are given", true.frames[number]),
-                Strip.of(LAST, stays, given),
-                Strip.of("imagined", imagined.frames[number], given),
+                Strip.of(LAST, [*nothing, *stays]),
+                Strip.of("imagined", [*nothing, *imagined.frames[number]]),
             ]
             if drawn is not None:
                 panels.append(Strip.of("drawn from the caption alone", drawn.frames[number]))

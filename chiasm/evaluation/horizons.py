@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _HEADLINE_FRAMES = 8
 """Headlines are about the farthest horizon up to this one."""
-_HEADLINE_MEASURE = "feature distance"
 
 
 def frames_ahead(count: int) -> str:
@@ -46,16 +45,17 @@ class ViewsAhead:
         ahead: int,
         horizons: Sequence[int],
         of: str,
+        told_first: Collection[str],
     ) -> Iterator[HorizonPoint]:
         """Yields a row per measure and baseline at one of some horizons.
 
         ``likeness`` has that of the imagined views, by measure, under ``""``, and those of the
-        baselines under their names.
+        baselines under their names; ``told_first`` are the measures of headlines.
         """
         farthest = max((each for each in horizons if each <= _HEADLINE_FRAMES), default=0)
         for name in LIKENESS:
             contenders = {each: found[name] for each, found in likeness.items() if each}
-            headlines = self.headlines if (ahead, name) == (farthest, _HEADLINE_MEASURE) else ()
+            headlines = self.headlines if ahead == farthest and name in told_first else ()
             title = f"{name} of the imagined view {self.words(ahead)}{of}"
             measure = self._measurement(name)
             for row in measure.rows(title, likeness[""][name], contenders, headlines):

@@ -141,7 +141,7 @@ def remembered(
             table = ViewsAhead(
                 run, Memory.section, pieces.clusters, headlines, _after, "steps of the detour"
             )
-            points += table.points(found, steps, lengths, f"{of}{way}")
+            points += table.points(found, steps, lengths, f"{of}{way}", ("feature distance",))
             distance = {name: each["feature distance"] for name, each in found.items()}
             rows += _recalled(run, pieces.clusters, distance, away_N, f"{_after(steps)}{of}{way}")
             if returns.turned is not None:

@@ -6,6 +6,7 @@ Shape suffixes: N images, H and W their height and width.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +17,22 @@ from chiasm.intervals import Better
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from chiasm.evaluation.perceptual import Appearance
     from chiasm.evaluation.run import Run
+    from chiasm.evaluation.shared import WalkSettings
     from chiasm.tokenizers.tokenizer import Tokenizer
 
 LIKENESS: dict[str, tuple[str, Better]] = {
     "PSNR": ("dB", "higher"),
     "SSIM": ("index", "higher"),
     "feature distance": ("latent RMS", "lower"),
+    "perceptual distance": ("index", "lower"),
 }
 """Measure of likeness → unit, and direction of better values."""
 
-_SSIM_WINDOW, _SSIM_DEVIATION = 11, 1.5
+_OF_MEANS, _OF_SAMPLES = ("PSNR",), ("feature distance", "perceptual distance")
+
+_SSIM_WINDOW = 11
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
@@ -55,6 +61,15 @@ def open_reference_encoder(reference_encoder: str) -> Tokenizer | None:
     return opened
 
 
+def headline_measures(settings: WalkSettings, steps: int) -> tuple[str, ...]:
+    """Returns the measures that views in so many steps of the solver are headlines by: PSNR of the
+    mean of what may be seen, the distances of samples, and all where there are only means.
+    """
+    if len(settings.imagining_both) == 1:
+        return _OF_MEANS + _OF_SAMPLES
+    return _OF_MEANS if steps == 1 else _OF_SAMPLES
+
+
 def where(there_N: np.ndarray, likeness: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns each measure where ``there_N`` is true, and nan elsewhere."""
     return {name: np.where(there_N, values, np.nan) for name, values in likeness.items()}
@@ -76,22 +91,11 @@ def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
     For smaller images the window is the largest odd one that fits.
     """
     import torch
-    from torch.nn import functional
+
+    from chiasm.evaluation.perceptual import local_mean
 
     height, width = truth_NHW3.shape[1:3]
-    size = min(_SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
-    away = torch.arange(size, dtype=torch.float64) - size // 2
-    window = torch.exp(-(away**2) / (2 * _SSIM_DEVIATION**2))
-    window /= window.sum()
-
-    def windows(length: int) -> Tensor:  # as rows of a matrix: products are faster than conv2d
-        rows = [functional.pad(window, (n, length - size - n)) for n in range(length - size + 1)]
-        return torch.stack(rows)
-
-    down, across = windows(height), windows(width).T
-
-    def mean(values: Tensor) -> Tensor:
-        return down @ (values @ across)
+    mean = local_mean(height, width, _SSIM_WINDOW, torch.float64)
 
     def planes(pictures: np.ndarray) -> Tensor:
         return torch.from_numpy(pictures / 255).permute(0, 3, 1, 2).reshape(-1, height, width)
@@ -113,7 +117,7 @@ def detail(pictures_NHW3: np.ndarray) -> np.ndarray:
 
 
 class Truth:
-    """Images that others are compared with; their features are computed once."""
+    """Images that others are compared with; what is computed of them is computed once."""
 
     def __init__(self, run: Run[Any], pictures_NHW3: np.ndarray) -> None:
         self.pictures = pictures_NHW3
@@ -128,6 +132,7 @@ class Truth:
             "PSNR": psnr,
             "SSIM": ssim,
             "feature distance": self._feature_distance,
+            "perceptual distance": self._perceptual_distance,
         }
         return {name: measures[name](pictures_NHW3, self.pictures) for name in names}
 
@@ -135,3 +140,14 @@ class Truth:
         from chiasm.inference.pictures import feature_distance
 
         return feature_distance(self._run.features(pictures_NHW3), self.features)
+
+    def _perceptual_distance(self, pictures_NHW3: np.ndarray, _: np.ndarray) -> np.ndarray:
+        from chiasm.evaluation.perceptual import Appearance
+
+        return Appearance(pictures_NHW3).distance(self._appearance)
+
+    @cached_property
+    def _appearance(self) -> Appearance:
+        from chiasm.evaluation.perceptual import Appearance
+
+        return Appearance(self.pictures)

@@ -11,6 +11,7 @@ features.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +21,11 @@ from chiasm.actions import PREFIX, ActionFormat
 from chiasm.capabilities import ActionVideos
 from chiasm.data.reading import UNREADABLE
 from chiasm.errors import UserError
-from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
+from chiasm.evaluation.evaluation import Animation, Findings, HorizonPoint, Sample, Strip
 from chiasm.evaluation.horizons import ViewsAhead, frames_ahead
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import WalkMeasure
-from chiasm.evaluation.pictures import Truth, where
+from chiasm.evaluation.pictures import Truth, headline_measures, where
 from chiasm.evaluation.pieces import Pieces, cut_pieces
 from chiasm.evaluation.shared import HorizonSettings
 
@@ -48,7 +49,8 @@ class RolloutSettings(HorizonSettings):
 
 
 class ImaginedWalks(WalkMeasure[RolloutSettings]):
-    """PSNR, SSIM and feature distance at every horizon that the held-out walks reach.
+    """PSNR, SSIM, feature and perceptual distance at every horizon that the held-out walks reach,
+    of the mean of what may be seen and of samples.
 
     All horizons are measured on the same pieces of walks.
     """
@@ -66,9 +68,10 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
     )
     heading = "How far ahead it imagines"
     lead = (
-        "One view after the other, each from the imagined ones before it and the next "
-        "action; beside each, the truth through the tokenizer."
+        "One view after the other, each from the imagined ones before it and the next action, "
+        "below the truth and what the tokenizer alone leaves of it."
     )
+    overview = "Imagined step by step"
 
     def applies(self, run: Run[RolloutSettings]) -> str:
         """Returns the reason why it cannot be measured; empty where it can."""
@@ -92,31 +95,36 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
         last = run.through_tokenizer(pieces.frames[:, history - 1])
         judges = {ahead: Truth(run, each) for ahead, each in truth.items()}
         true = others = pieces.scripts(history)
-        own = _imagine(run, pieces, true, horizons)
         try:
             others = pieces.shuffled(history, run.settings.seed)
-            wrong = _imagine(run, pieces, others, horizons)
         except NothingToMeasure as error:
             skipped[f"{self.section}, {SHUFFLED}{of}"] = str(error)
+        still = {ahead: judge.likeness(last) for ahead, judge in judges.items()}
+        like = {ahead: judge.likeness(alike[ahead]) for ahead, judge in judges.items()}
         views_ahead = ViewsAhead(run, self.section, pieces.clusters, (LAST, SHUFFLED))
         points: list[HorizonPoint] = []
+        own = _imagine(run, pieces, true, horizons)
+        wrong = own if others is true else _imagine(run, pieces, others, horizons)
         for way, imagined in own.items():
-            for ahead, views in imagined.items():
-                judge = judges[ahead]
-                likeness = {"": judge.likeness(views), LAST: judge.likeness(last)}
+            told_first = headline_measures(run.settings, imagined.solver_steps)
+            reached = [ahead for ahead in horizons if ahead in imagined.views]
+            for ahead in reached:
+                judge, views = judges[ahead], imagined.views[ahead]
+                likeness = {"": judge.likeness(views), LAST: still[ahead]}
                 pairs = zip(others, true, strict=True)
                 other_N = np.array([a[:ahead] != b[:ahead] for a, b in pairs])
                 if other_N.any():
-                    likeness[SHUFFLED] = where(other_N, judge.likeness(wrong[way][ahead]))
-                likeness[NEAREST] = judge.likeness(alike[ahead])
-                points += views_ahead.points(likeness, ahead, list(imagined), of + way)
-        through = {ahead: run.through_tokenizer(each) for ahead, each in truth.items()}
+                    found = judge.likeness(wrong[way].views[ahead])
+                    likeness[SHUFFLED] = where(other_N, found)
+                likeness[NEAREST] = like[ahead]
+                points += views_ahead.points(likeness, ahead, reached, of + way, told_first)
         nearest = horizons[0]
-        ceiling = judges[nearest].likeness(through[nearest])
+        ceiling = judges[nearest].likeness(run.through_tokenizer(truth[nearest]))
         rows = [point.row for point in points]
         rows += views_ahead.ceilings(ceiling, nearest, of)
-        shown = spread(len(pieces), run.settings.shown).tolist()
-        samples = [_sample(pieces, history, own, through, n) for n in shown]
+        samples = [
+            _sample(run, pieces, own, n) for n in spread(len(pieces), run.settings.shown).tolist()
+        ]
         return Findings(rows, samples, points, skipped)
 
 
@@ -143,20 +151,29 @@ def _horizons(
     return near, {f"{ImaginedWalks.section}, {each}{of}": why for each in far}
 
 
+@dataclass(frozen=True, eq=False)
+class _Imagined:
+    """Views of N pieces, imagined in one way."""
+
+    views: dict[int, np.ndarray]
+    """Frames ahead → uint8 [N, H, W, 3]: all of them, or some horizons."""
+    solver_steps: int
+
+
 def _imagine(
     run: Run[RolloutSettings],
     pieces: Pieces,
     scripts: Sequence[Sequence[str]],
     horizons: Sequence[int],
-) -> dict[str, dict[int, np.ndarray]]:
-    """Returns the imagined views, uint8 [N, H, W, 3], by way of imagining and horizon.
+) -> dict[str, _Imagined]:
+    """Returns the imagined views by way of imagining.
 
     The noise depends on the piece and the step, not on the actions.
     """
     from chiasm.worldmodel.direct import DirectViews
     from chiasm.worldmodel.rollout import Context, Rollouts
 
-    pretrained, sampling = run.pretrained, run.settings.imagining
+    pretrained, own = run.pretrained, run.settings.imagining
     num_steps = len(scripts[0])
     history = pieces.frames.shape[1] - num_steps
     contexts = [
@@ -164,18 +181,22 @@ def _imagine(
         for frames, actions in zip(pieces.frames, pieces.actions, strict=True)
     ]
     seeds = [run.settings.seed + number * num_steps for number in range(len(pieces))]
-    walks = np.stack(Rollouts.of(pretrained, sampling).imagine(contexts, scripts, seed=seeds))
-    found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
+    found = {}
+    for way, sampling in run.settings.imagining_both.items():
+        walks = np.stack(Rollouts.of(pretrained, sampling).imagine(contexts, scripts, seed=seeds))
+        views = {ahead: walks[:, ahead - 1] for ahead in range(1, num_steps + 1)}
+        found[way] = _Imagined(views, sampling.steps)
     farthest = pretrained.walks.horizon_frames[1]
     step_frames = _pose_frames(pretrained.actions, scripts[0][0])
     # Only a model with horizons sees more than one step ahead, and only poses can be summed.
     if step_frames is not None and farthest > step_frames:
         near = [each for each in horizons if each * step_frames <= farthest]
-        direct = DirectViews(pretrained, sampling)
-        found[DIRECT] = {
-            ahead: direct.ends(contexts, [own[:ahead] for own in scripts], seed=seeds)
+        direct = DirectViews(pretrained, own)
+        views = {
+            ahead: direct.ends(contexts, [script[:ahead] for script in scripts], seed=seeds)
             for ahead in near
         }
+        found[DIRECT] = _Imagined(views, own.steps)
     return found
 
 
@@ -231,19 +252,23 @@ def _training_pictures(run: Run[RolloutSettings], train: ActionVideos) -> Iterat
 
 
 def _sample(
-    pieces: Pieces,
-    history: int,
-    own: Mapping[str, Mapping[int, np.ndarray]],
-    through: Mapping[int, np.ndarray],
-    number: int,
+    run: Run[RolloutSettings], pieces: Pieces, own: Mapping[str, _Imagined], number: int
 ) -> Sample:
-    """Returns the start, and at each horizon the imagined view and the truth."""
-    panels = [Panel("start", pieces.frames[number, history - 1])]
-    for ahead, truth in through.items():
-        for way, imagined in own.items():
-            if ahead in imagined:
-                panels.append(Panel(f"imagined, {ahead} ahead{way}", imagined[ahead][number]))
-        panels.append(Panel("truth, decoded", truth[number]))
+    """Returns a walk as it moves and as rows of frames: true, decoded, and imagined in each way."""
+    true, history = pieces.frames[number], run.settings.history_frames
+    decoded = run.through_tokenizer(true)
+    moving = {"truth": true, "truth, decoded": decoded}
+    strips = [
+        Strip.of(f"truth; the first {history} given", true),
+        Strip.of("truth, decoded by the tokenizer", decoded),
+    ]
+    for way, imagined in own.items():
+        ahead = range(1, len(true) - history + 1)
+        views = [imagined.views[n][number] if n in imagined.views else None for n in ahead]
+        strips.append(Strip.of(f"imagined{way}", [*[None] * history, *views]))
+        if len(imagined.views) == len(ahead):
+            moving[f"imagined{way}"] = np.stack([*true[:history], *views])
     script = pieces.scripts(history)[number]
     words = " ".join(f"[{n}] {text.removeprefix(PREFIX)}" for n, text in enumerate(script, start=1))
-    return Sample(ImaginedWalks.section, (("", words),), tuple(panels))
+    walk = Animation.of("the walk, step by step", moving)
+    return Sample(ImaginedWalks.section, (("", words),), (walk, *strips))

@@ -15,7 +15,7 @@ from chiasm.evaluation.drawings import Drawings, DrawingSettings
 from chiasm.evaluation.films import ImaginedFilms
 from chiasm.evaluation.flow import Flow, FlowLossSettings
 from chiasm.evaluation.hearing import Hearing, HearingSettings
-from chiasm.evaluation.instructed import InstructedSettings, InstructedWalks
+from chiasm.evaluation.instructed import InstructedWalks
 from chiasm.evaluation.measure import Measures
 from chiasm.evaluation.memory import Memory, MemorySettings
 from chiasm.evaluation.next_sounds import NextSounds, NextSoundSettings
@@ -25,6 +25,7 @@ from chiasm.evaluation.questions import Questions, QuestionSettings
 from chiasm.evaluation.rollouts import ImaginedWalks, RolloutSettings
 from chiasm.evaluation.shared import MeasureSettings
 from chiasm.evaluation.sounds import SoundSettings, SpokenWords
+from chiasm.evaluation.spoken import InstructedSettings
 from chiasm.evaluation.steps import SolverSteps, SolverStepSettings
 from chiasm.evaluation.text import BitsPerByte, TextSettings
 from chiasm.evaluation.writing import Captions, Continuations, WritingSettings

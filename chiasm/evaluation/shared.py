@@ -9,6 +9,9 @@ from pydantic import Field
 from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE, SamplingSettings
 from chiasm.settings import Settings
 
+MEAN, SAMPLED = ", the mean", ", sampled"
+"""Suffixes of the names of rows on views in one step of the solver, or in many."""
+
 
 class MeasureSettings(Settings):
     """What every measure is told; a measure with settings of its own adds them in a subclass.
@@ -60,7 +63,6 @@ class WalkSettings(MeasureSettings):
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
     of what may be seen, which is nearest to the truth and has no detail of its own, unless the
     model has shortcuts (``model.shortcut_steps``)."""
-
     history_noise: float = Field(0.0, ge=0, lt=1)
     """Noise with which imagined frames are read for the next one; for models that were trained with
     as much ``objective.context_noise``."""
@@ -80,6 +82,16 @@ class WalkSettings(MeasureSettings):
             kept_window=self.kept_window,
             batch_size=self.batch_size,
         )
+
+    @property
+    def imagining_both(self) -> dict[str, SamplingSettings]:
+        """Sampling settings of imagined frames, and those of the other of mean and sample, if
+        ``steps`` are not one as well; under suffixes of the names of rows."""
+        own = self.imagining
+        other, steps = (SAMPLED, self.steps) if own.steps == 1 else (MEAN, 1)
+        if steps == own.steps:
+            return {"": own}
+        return {"": own, other: own.model_copy(update={"steps": steps})}
 
 
 class HorizonSettings(WalkSettings):

@@ -28,7 +28,7 @@ from chiasm.intervals import Better
 if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
 
-_LIKENESS = ("feature distance", "PSNR")
+_LIKENESS = ("feature distance", "perceptual distance", "PSNR")
 DETAIL: tuple[str, Better] = "of the truth's", "higher"
 """Unit of detail, and direction of better values."""
 
@@ -85,7 +85,7 @@ def _next_views(run: Run[SolverStepSettings], held_out: ActionVideos, of: str) -
     judge, through = Truth(run, truth), run.through_tokenizer(truth)
     points, imagined = [], {}
     for own, steps in _by_steps(run):
-        imagined[steps] = imagine_next(own, pieces, pieces.scripts(history))
+        imagined[steps] = imagine_next(own, pieces, pieces.scripts(history), own.settings.imagining)
         for name, values in judge.likeness(imagined[steps], _LIKENESS).items():
             measure = run.measurement(SolverSteps.section, *LIKENESS[name], pieces.clusters)
             row = measure.row(f"{name} of the imagined next view{of}, {_told(steps)}", values)

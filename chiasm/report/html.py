@@ -13,10 +13,10 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from chiasm.report import doc, sounds
-from chiasm.report.pictures import data_uri, pixels_of
+from chiasm.report.pictures import data_uri, moving_data_uri, pixels_of
 
 if TYPE_CHECKING:
-    from chiasm.evaluation.evaluation import Panel, Sample, SoundPanel
+    from chiasm.evaluation.evaluation import Animation, Panel, Sample, SoundPanel
 
 HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])|(?<=\de)-(?=\d)")
 """A hyphen that is a minus sign: before a number with nothing to join or to subtract from; or in an
@@ -117,14 +117,14 @@ def _row(row: doc.Row, table: doc.Table) -> str:
 
 
 def _sample(sample: Sample) -> str:
-    from chiasm.evaluation.evaluation import Strip
+    from chiasm.evaluation.evaluation import Animation, Strip
 
     panels = "".join(map(_panel, sample.panels))
     lines = "".join(
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
     )
-    count = sum(not isinstance(panel, Strip) for panel in sample.panels)
+    count = sum(not isinstance(panel, Strip | Animation) for panel in sample.panels)
     form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
     return (
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
@@ -133,8 +133,10 @@ def _sample(sample: Sample) -> str:
 
 
 def _panel(panel: Panel | SoundPanel) -> str:
-    from chiasm.evaluation.evaluation import SoundPanel, Strip
+    from chiasm.evaluation.evaluation import Animation, SoundPanel, Strip
 
+    if isinstance(panel, Animation):
+        return _animation(panel)
     form = ' class="strip"' * isinstance(panel, Strip)
     player = ""
     if isinstance(panel, SoundPanel):
@@ -145,6 +147,15 @@ def _panel(panel: Panel | SoundPanel) -> str:
     return (
         f'<figure{form}><img alt="{label}" src="{data_uri(pixels_of(panel))}">{player}'
         f"<figcaption>{label}</figcaption></figure>"
+    )
+
+
+def _animation(panel: Animation) -> str:
+    """Returns a moving image over the names of its parts; on paper it is one moment."""
+    names = "".join(f"<span>{escape(name)}</span>" for name in panel.parts)
+    return (
+        f'<figure class="moving"><img alt="{escape(panel.label)}" '
+        f'src="{moving_data_uri(panel.moments)}"><figcaption>{names}</figcaption></figure>'
     )
 
 

@@ -1,4 +1,7 @@
-"""overview.png: drawings, answers and imagined views of the model, in one figure for a README."""
+"""overview.png: drawings, answers and imagined views of the model, in one figure for a README.
+
+Samples stand side by side; of those that are rows of frames the first one takes the whole width.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from chiasm.evaluation.evaluation import Evaluation, Sample
+from chiasm.evaluation.evaluation import Evaluation, Panel, Sample, Strip
 from chiasm.evaluation.settings import MEASURES
 from chiasm.report.pictures import INK, PAPER, SOFT, enlarged, pixels_of
 
@@ -22,8 +25,10 @@ MARGIN_PIXELS = 28
 LINE_PIXELS = 19
 WIDTH_PIXELS = 2 * MARGIN_PIXELS + COLUMNS * CELL_PIXELS + (COLUMNS - 1) * MARGIN_PIXELS
 
-ROOM = 3
-"""Number of panels that a sample has room for."""
+ROOM = 4
+"""Number of panels that a sample has room for; four are smaller than three."""
+LABEL_PIXELS = 132
+"""Width of the label of a row of frames."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -47,13 +52,33 @@ def write_overview(evaluation: Evaluation, path: Path) -> None:
 
 
 def _band(title: str, samples: Sequence[Sample]) -> Image.Image:
-    cells = [_cell(sample) for sample in samples]
+    rows = [panel for panel in samples[0].panels if isinstance(panel, Strip)]
+    cells = [_rows(rows, samples[0])] if rows else [_cell(sample) for sample in samples]
     heading = 62
     band = Image.new("RGB", (WIDTH_PIXELS, heading + max(c.height for c in cells)), PAPER)
     ImageDraw.Draw(band).text((MARGIN_PIXELS, 24), title, INK, _font(22))
     for column, cell in enumerate(cells):
         band.paste(cell, (MARGIN_PIXELS + column * (CELL_PIXELS + MARGIN_PIXELS), heading))
     return band
+
+
+def _rows(strips: Sequence[Panel], sample: Sample) -> Image.Image:
+    """Returns rows of frames with their labels at the left, and the text below."""
+    width = WIDTH_PIXELS - 2 * MARGIN_PIXELS
+    lines = _wrapped(sample, 150)
+    pictures = [enlarged(strip.pixels) for strip in strips]
+    for picture in pictures:
+        picture.thumbnail((width - LABEL_PIXELS, PICTURE_PIXELS))
+    row = max(picture.height for picture in pictures) + GAP_PIXELS
+    cell = Image.new("RGB", (width, len(strips) * row + len(lines) * LINE_PIXELS), PAPER)
+    draw = ImageDraw.Draw(cell)
+    for number, (strip, picture) in enumerate(zip(strips, pictures, strict=True)):
+        cell.paste(picture, (LABEL_PIXELS, number * row))
+        label = textwrap.fill(strip.label, 20)
+        draw.multiline_text((0, number * row), label, SOFT, _font(12))
+    for number, line in enumerate(lines):
+        draw.text((0, len(strips) * row + number * LINE_PIXELS), line, INK, _font(15))
+    return cell
 
 
 def _cell(sample: Sample) -> Image.Image:
@@ -63,14 +88,15 @@ def _cell(sample: Sample) -> Image.Image:
     lines = _wrapped(sample, 32 if beside else 50)
     below = 0 if beside else len(lines) * LINE_PIXELS
     pictures = [enlarged(pixels_of(panel)) for panel in panels]
+    side = min(PICTURE_PIXELS, (CELL_PIXELS + GAP_PIXELS) // len(panels) - GAP_PIXELS)
     for picture in pictures:
-        picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+        picture.thumbnail((side, side))
     bottom = PICTURE_PIXELS if beside else max(picture.height for picture in pictures)
     top = bottom + LINE_PIXELS + 6
     cell = Image.new("RGB", (CELL_PIXELS, top + below + GAP_PIXELS), PAPER)
     draw = ImageDraw.Draw(cell)
     for number, (panel, picture) in enumerate(zip(panels, pictures, strict=True)):
-        left = number * (PICTURE_PIXELS + GAP_PIXELS)
+        left = number * (side + GAP_PIXELS)
         cell.paste(picture, (left, 0))
         draw.text((left, bottom + 3), panel.label, SOFT, _font(12))
     corner = (PICTURE_PIXELS + 2 * GAP_PIXELS, 2) if beside else (0, top)

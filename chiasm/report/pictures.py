@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,9 @@ EXACT_BYTES = 8192
 """A picture that takes no more without loss keeps every pixel: small views, masks, pixel art."""
 QUALITY = 80
 """Of all others."""
+
+MILLISECONDS, LAST_MILLISECONDS = 600, 1800
+"""Duration of each moment of an animation, and of its last one."""
 
 INK, SOFT, PAPER = "#0f172a", "#475569", "#ffffff"
 """Colours of a sheet: main text, labels, and background."""
@@ -45,12 +49,20 @@ def data_uri(pixels: np.ndarray) -> str:
     """Returns an image at its own size as the value of an ``<img src>``: WebP, without loss where
     that is small.
     """
-    exact = _webp(pixels, lossless=True)
-    content = exact if len(exact) <= EXACT_BYTES else _webp(pixels, quality=QUALITY)
+    exact = _webp([pixels], lossless=True)
+    content = exact if len(exact) <= EXACT_BYTES else _webp([pixels], quality=QUALITY)
     return data_url(content, "image/webp")
 
 
-def _webp(pixels: np.ndarray, **options: int) -> bytes:
+def moving_data_uri(moments_THW3: np.ndarray) -> str:
+    """Returns an animation, uint8, without end, as the value of an ``<img src>``."""
+    durations = [MILLISECONDS] * (len(moments_THW3) - 1) + [LAST_MILLISECONDS]
+    content = _webp(moments_THW3, quality=QUALITY, duration=durations, loop=0)
+    return data_url(content, "image/webp")
+
+
+def _webp(moments: Sequence[np.ndarray] | np.ndarray, **options: object) -> bytes:
     file = io.BytesIO()
-    PillowImage.fromarray(pixels).save(file, "WEBP", **options)
+    first, *others = map(PillowImage.fromarray, moments)
+    first.save(file, "WEBP", save_all=bool(others), append_images=others, **options)
     return file.getvalue()

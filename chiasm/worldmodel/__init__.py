@@ -5,6 +5,7 @@ direct.py      views imagined in one step, by the sum of the actions
 sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
 tracker.py     the trajectory that imagined views show
+closed_loop.py walks whose every step is imagined from what is truly seen
 settings.py    settings of the planner; presets
 lpips.py       a perceptual distance, from weights that the user has
 cost.py        distance of an imagined view to the goal image

@@ -119,10 +119,14 @@ class Rollouts:
         """Returns rollouts for instructions of ``steps`` steps at most, in documents as
         trained on.
         """
-        views = pretrained.walks.instruction_views
-        if views is None:
-            return cls(Sampler(pretrained), settings, document_views=steps + 1, one_document=True)
-        return cls(Sampler(pretrained), settings, context_views=views - 1, document_views=views)
+        views = pretrained.walks.instruction_views or steps + 1
+        return cls(
+            Sampler(pretrained),
+            settings,
+            context_views=views - 1,
+            document_views=views,
+            one_document=pretrained.walks.instruction_views is None,
+        )
 
     def imagine(
         self,
@@ -172,7 +176,11 @@ class Rollouts:
         return [np.stack(own) for own in views]
 
     def ends(
-        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+        self,
+        contexts: Sequence[Context],
+        actions: Sequence[Sequence[str]],
+        *,
+        seed: int | Sequence[int] = 0,
     ) -> np.ndarray:
         """Returns the view after each rollout's last action: uint8 [N, H, W, 3].
 

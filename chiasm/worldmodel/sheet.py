@@ -1,8 +1,8 @@
 """Rollouts as images: a contact sheet, and an animation with the strips side by side.
 
 A strip is one rollout, or a part of one: its views from left to right, each above the action that
-led to it, and below them the true views where they are known. A true view behind a step that a wall
-or an object stopped is marked.
+led to it, and below them the true views where they are known, first as the vision tokenizer alone
+leaves them. A true view behind a step that a wall or an object stopped is marked.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Strip:
     """S true views; None, drawn grey, where one is not known."""
     blocked: Sequence[bool] = ()
     """S flags: whether a wall or an object stopped the step to each true view; empty: none."""
+    decoded: Sequence[np.ndarray] | None = None
+    """S true views through the vision tokenizer: what an imagined view can show at best."""
 
     def is_blocked(self, row: str, step: int) -> bool:
         """Returns whether that view of a row is marked."""
@@ -45,7 +47,8 @@ class Strip:
     @property
     def rows(self) -> dict[str, Sequence[np.ndarray | None]]:
         """Views by the name of their row, from the top."""
-        return {"imagined": self.views} | ({} if self.truth is None else {"true": self.truth})
+        rows = {"imagined": self.views, "decoded": self.decoded, "true": self.truth}
+        return {name: views for name, views in rows.items() if views is not None}
 
 
 def contact_sheet(strips: Sequence[Strip]) -> PillowImage.Image:
@@ -63,8 +66,8 @@ def contact_sheet(strips: Sequence[Strip]) -> PillowImage.Image:
 def animation(strips: Sequence[Strip]) -> list[PillowImage.Image]:
     """Returns one frame per view, with strips side by side; a shorter strip holds its last view."""
     steps = max(len(strip.views) for strip in strips)
-    with_truth = any(strip.truth is not None for strip in strips)
-    height = (1 + with_truth) * _CELL + (1 + CAPTION_LINES) * LINE_PIXELS + GAP_PIXELS
+    rows = max(len(strip.rows) for strip in strips)
+    height = rows * _CELL + (1 + CAPTION_LINES) * LINE_PIXELS + GAP_PIXELS
     pictures = []
     for step in range(steps):
         picture = _paper(_LEFT + len(strips) * _CELL + GAP_PIXELS, height)

@@ -24,6 +24,8 @@ from chiasm.worldmodel.oracle import Oracle
 class Tracker:
     """Tracks trajectories through the places of a source.
 
+    It remembers the photographs of one place at a time.
+
     Args:
         pretrained: its vision tokenizer gives the features.
         oracle: renders the places.
@@ -34,6 +36,9 @@ class Tracker:
         self, pretrained: Pretrained, oracle: Oracle, steps_from: Callable[[int, Pose], list[Pose]]
     ) -> None:
         self._pretrained, self._oracle, self._steps_from = pretrained, oracle, steps_from
+        self._place: int | None = None
+        self._views: dict[Pose, np.ndarray] = {}
+        self._features: dict[Pose, np.ndarray] = {}
 
     def follow(
         self, place: int, starts: Sequence[Pose], walks: Sequence[np.ndarray]
@@ -48,24 +53,44 @@ class Tracker:
         Returns:
             for each trajectory its 1 + S poses.
         """
-        seen = [features(self._pretrained, views) for views in walks]
         poses = [[start] for start in starts]
-        known: dict[Pose, np.ndarray] = {}
         for number in range(max(map(len, walks))):
             going = [n for n, views in enumerate(walks) if number < len(views)]
-            ahead = {n: self._steps_from(place, poses[n][-1]) for n in going}
-            self._photograph(place, ahead.values(), known)
-            for n in going:
-                apart = [float(((known[p] - seen[n][number]) ** 2).sum()) for p in ahead[n]]
-                poses[n].append(ahead[n][int(np.argmin(apart))])
+            here = [poses[n][-1] for n in going]
+            views = np.stack([walks[n][number] for n in going])
+            for n, pose in zip(going, self.steps(place, here, views), strict=True):
+                poses[n].append(pose)
         return poses
 
-    def _photograph(
-        self, place: int, ahead: Iterable[Sequence[Pose]], known: dict[Pose, np.ndarray]
-    ) -> None:
-        """Adds to ``known`` the features of poses that are not in it yet."""
-        new = [pose for pose in dict.fromkeys(chain(*ahead)) if pose not in known]
+    def steps(self, place: int, poses: Sequence[Pose], views_NHW3: np.ndarray) -> list[Pose]:
+        """Returns the pose to which one step from each pose leads, by the view that it shows.
+
+        Args:
+            place: number of the place.
+            poses: N poses.
+            views_NHW3: a view behind each, uint8.
+        """
+        seen = features(self._pretrained, views_NHW3)
+        ahead = [self._steps_from(place, pose) for pose in poses]
+        self._photograph(place, chain(*ahead))
+        found = []
+        for own, candidates in zip(seen, ahead, strict=True):
+            apart = [float(((self._features[pose] - own) ** 2).sum()) for pose in candidates]
+            found.append(candidates[int(np.argmin(apart))])
+        return found
+
+    def view(self, place: int, pose: Pose) -> np.ndarray:
+        """Returns the engine's view at a pose: uint8 [H, W, 3]."""
+        self._photograph(place, [pose])
+        return self._views[pose]
+
+    def _photograph(self, place: int, poses: Iterable[Pose]) -> None:
+        """Renders those of some poses that are not known yet."""
+        if place != self._place:
+            self._place, self._views, self._features = place, {}, {}
+        new = [pose for pose in dict.fromkeys(poses) if pose not in self._views]
         if new:
             views = np.stack(self._oracle.look(place, new))
             decoded = through_tokenizer(self._pretrained, views)
-            known |= dict(zip(new, features(self._pretrained, decoded), strict=True))
+            self._views |= dict(zip(new, views, strict=True))
+            self._features |= dict(zip(new, features(self._pretrained, decoded), strict=True))

@@ -116,7 +116,11 @@ def test_views_may_be_imagined_at_once_from_the_start(
     model = replace(world_model, walks=WalkDocuments(views=2, horizon_frames=(1, 2)))
     model.save(tmp_path / "model")
     script = (tmp_path / "model", "--image", picture, "--solver-steps", 2, "--direct")
-    result = invoke(*script, "--actions", "W A", "--out", tmp_path / "out", "--seed", 3)
+    moving = tmp_path / "walk.webp"
+    result = invoke(
+        *(*script, "--actions", "W A", "--out", tmp_path / "out", "--seed", 3),
+        *("--animation", moving),
+    )
     assert result.exit_code == 0, result.output
     start = given_picture(picture.read_bytes(), model.vision_tokenizer.image_shape, "room")
     steps = [model.actions.write(model.actions.read(key)) for key in "WA"]
@@ -126,6 +130,9 @@ def test_views_may_be_imagined_at_once_from_the_start(
         np.testing.assert_array_equal(
             frame(tmp_path / "out" / "frames" / f"1-{step:02d}.png"), view
         )
+    assert str(moving) in result.stdout
+    with PillowImage.open(moving) as walk:
+        assert (walk.format, walk.n_frames) == ("WEBP", 3)
     message = refusal(*script, "--actions", "W A D", "--out", tmp_path / "far")
     assert "3 actions lead 3 frames ahead" in message
     assert not (tmp_path / "far").exists()
@@ -193,6 +200,7 @@ def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_p
         (("--actions", "dx=1 dy=nan dyaw=0"), "cannot be read"),
         (("--actions", "dx=5000 dy=0 dyaw=0"), "5000 metres is too far"),
         (("--actions", " ; "), "has no steps"),
+        (("--actions", "W", "--animation", "walk.mp4"), "walk.mp4 is none of .webp, .png, .gif"),
         (("--instruction", "W"), "which are actions, and no instruction"),
         (("--instruction", "go on " * 20, "--views", 9), "over 9 views: the prompt of the request"),
         (("--instruction", "go on " * 20, "--views", 9), "context holds 400"),

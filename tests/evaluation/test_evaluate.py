@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.evaluate import evaluate
-from chiasm.evaluation.evaluation import Evaluation, Strip
+from chiasm.evaluation.evaluation import Animation, Evaluation, Strip
 from chiasm.flow import FLOW_TIMES
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -67,7 +67,7 @@ def test_samples_of_every_kind_are_there_to_look_at(evaluation, settings):
     for sample in evaluation.samples:
         for panel in sample.panels:
             assert panel.pixels.dtype == np.uint8
-            assert panel.pixels.shape == (32, 32, 3) or isinstance(panel, Strip)
+            assert panel.pixels.shape == (32, 32, 3) or isinstance(panel, Strip | Animation)
 
 
 def test_flow_points_cover_the_levels_of_every_source(evaluation, settings):

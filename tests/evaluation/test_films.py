@@ -26,7 +26,9 @@ def test_films_are_continued_beside_what_stands_still_and_other_captions(
     beside = {row.baseline_name for row in found.rows}
     assert beside == {LAST, RAW_LAST, MEAN, SHUFFLED, None}
     assert {(point.measure, point.frames_ahead) for point in found.points} == {
-        (measure, ahead) for measure in ("PSNR", "SSIM", "feature distance") for ahead in (1, 2, 3)
+        (measure, ahead)
+        for measure in ("PSNR", "SSIM", "feature distance", "perceptual distance")
+        for ahead in (1, 2, 3)
     }, "the horizons of the settings, and the whole clip"
     assert {(row.num_items, row.num_clusters) for row in found.rows} == {(6, 3)}
     assert {row.baseline_name for row in found.rows if row.headline} == {LAST, SHUFFLED}

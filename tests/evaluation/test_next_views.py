@@ -20,6 +20,14 @@ def test_recorded_walks_are_measured_as_those_of_the_world(pretrained, recorded,
     assert {row.num_clusters for row in rows} == {2}, "trajectories, which are the clusters"
     [shown, *_] = [sample for sample in evaluation.samples if sample.section == "next view"]
     [(_, action)] = shown.lines
+    headlines = {
+        row.name.split(" of ")[0]: row.name.endswith("mean") for row in rows if row.headline
+    }
+    assert headlines == {
+        "PSNR": True,
+        "feature distance": False,
+        "perceptual distance": False,
+    }, "each of the views that it is meant for"
     assert shown.panels[-1].label.startswith("imagined after dx=")
     assert shown.panels[-1].label.removeprefix("imagined after ") not in action
 
@@ -33,8 +41,9 @@ def test_a_second_source_has_rows_of_its_own(pretrained, recorded, material, set
     names = {row.name for row in evaluate(pretrained, both, settings).rows}
     of_next_views = {name for name in names if name.startswith("PSNR of the imagined next view")}
     assert of_next_views == {
-        "PSNR of the imagined next view, action_video",
-        "PSNR of the imagined next view, walks",
+        f"PSNR of the imagined next view, {source}{way}"
+        for source in ("action_video", "walks")
+        for way in ("", ", the mean")
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chiasm.evaluation.evaluation import Findings
+from chiasm.evaluation.evaluation import Animation, Findings
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.pictures import psnr, ssim
 from chiasm.evaluation.pieces import cut_pieces
@@ -82,13 +82,37 @@ def test_every_horizon_has_each_measure_against_each_contender(findings):
     keys = {(p.measure, p.frames_ahead, p.row.baseline_name) for p in findings.points}
     assert keys == {
         (measure, ahead, contender)
-        for measure in ("PSNR", "SSIM", "feature distance")
+        for measure in ("PSNR", "SSIM", "feature distance", "perceptual distance")
         for ahead in (1, 2)
         for contender in (LAST, SHUFFLED, NEAREST)
     }
     headlines = [row for row in findings.rows if row.headline]
-    assert [row.baseline_name for row in headlines] == [LAST, SHUFFLED]
+    assert [row.baseline_name for row in headlines] == 3 * [LAST, SHUFFLED]
+    assert [row.name.split(" of ")[0] for row in headlines[::2]] == [
+        *("feature distance", "perceptual distance", "PSNR")
+    ]
     assert all("2 frames ahead" in row.name for row in headlines)
+    assert [row.name.endswith("the mean") for row in headlines] == 4 * [False] + 2 * [True]
+
+
+def test_the_mean_is_measured_beside_samples_whichever_is_asked_for(
+    run, sources, settings, findings
+):
+    def values(found, way):
+        return {
+            (p.measure, p.frames_ahead, p.row.baseline_name): (p.row.value, p.row.baseline)
+            for p in found.points
+            if p.source == way
+        }
+
+    means = settings.model_copy(update={"next_view_steps": 1})
+    found = ImaginedWalks().measure_walks(replace(run, settings=means), *sources)
+    assert values(found, "") == values(findings, "the mean")
+    assert values(found, "sampled") == values(findings, "")
+    assert values(found, "sampled") != values(found, "")
+    alone = settings.model_copy(update={"steps": 1})
+    found = ImaginedWalks().measure_walks(replace(run, settings=alone), *sources)
+    assert {p.source for p in found.points} == {""}
 
 
 def test_a_model_with_horizons_also_looks_ahead_in_one_step(
@@ -97,7 +121,7 @@ def test_a_model_with_horizons_also_looks_ahead_in_one_step(
     walks = WalkDocuments(views=4, horizon_frames=(1, 2))
     ours = replace(pretrained, walks=walks)
     found = ImaginedWalks().measure_walks(replace(run, pretrained=ours), *sources, ", walks")
-    assert {p.source for p in found.points} == {"walks", "walks, in one step"}
+    assert {p.source for p in found.points} == {*("walks", "walks, the mean", "walks, in one step")}
     pieces = cut_pieces(run, sources[1], settings.rollouts, 2)
     contexts = [
         Context(tuple(frames[:2]), (own[0],))
@@ -111,8 +135,8 @@ def test_a_model_with_horizons_also_looks_ahead_in_one_step(
     assert row.value == pytest.approx(psnr(views, pieces.frames[:, 3]).mean(), rel=1e-3)
     stepwise = [row for row in found.rows if "in one step" not in row.name]
     assert [row.value for row in stepwise] == [row.value for row in findings.rows]
-    labels = [panel.label for panel in found.samples[0].panels]
-    assert labels[1:3] == ["imagined, 1 ahead", "imagined, 1 ahead, in one step"]
+    [*_, strip] = found.samples[0].panels
+    assert strip.label == "imagined, in one step"
 
 
 def test_a_horizon_out_of_reach_is_told_with_the_reason(run, findings, sources, settings):
@@ -122,10 +146,23 @@ def test_a_horizon_out_of_reach_is_told_with_the_reason(run, findings, sources, 
         ImaginedWalks().measure_walks(replace(run, settings=far), *sources)
 
 
-def test_samples_show_start_imagined_and_truth(findings):
+def test_samples_show_the_truth_what_the_tokenizer_leaves_of_it_and_what_is_imagined(
+    pretrained, run, sources, settings, findings
+):
     [sample, *_] = findings.samples
-    assert [panel.label for panel in sample.panels] == [
-        "start",
-        *("imagined, 1 ahead", "truth, decoded"),
-        *("imagined, 2 ahead", "truth, decoded"),
+    walk, *strips = sample.panels
+    assert isinstance(walk, Animation)
+    assert walk.parts == ("truth", "truth, decoded", "imagined", "imagined, the mean")
+    assert [panel.label for panel in strips] == [
+        *("truth; the first 2 given", "truth, decoded by the tokenizer"),
+        *("imagined", "imagined, the mean"),
     ]
+    pieces = cut_pieces(run, sources[1], settings.rollouts, 2)
+    frames, decoded = pieces.frames[0], through_tokenizer(pretrained, pieces.frames[0])
+    assert len(walk.moments) == 4
+    for moment, true, through in zip(walk.moments, frames, decoded, strict=True):
+        assert np.array_equal(moment[:, :32], true)
+        assert np.array_equal(moment[:, 34:66], through)
+    assert np.array_equal(walk.moments[1][:, -32:], frames[1])
+    assert np.array_equal(walk.moments[3][:, -32:], strips[-1].pixels[:, -32:])
+    assert (strips[-1].pixels[:, :66] == 255).all()

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
+from chiasm.evaluation.evaluation import (
+    Animation,
+    Evaluation,
+    FlowPoint,
+    HorizonPoint,
+    Panel,
+    Sample,
+    Strip,
+)
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.flow import FLOW_TIMES
@@ -29,6 +37,10 @@ def picture(seed: int) -> np.ndarray:
     mixed = colours[0] * ramp + colours[1] * (1 - ramp) + np.zeros((64, 64, 3))
     mixed[24:44, 10 + seed * 3 : 26 + seed * 3] = rng.integers(0, 255, size=3)
     return mixed.astype(np.uint8)
+
+
+def walk(first: int) -> np.ndarray:
+    return np.stack([picture(first + n) for n in range(3)])
 
 
 @pytest.fixture
@@ -100,7 +112,16 @@ def evaluation() -> Evaluation:
             )
             for n in range(4)
         ),
-        Sample("rollout", (("", "[1] ahead"),), tuple(Panel(str(n), picture(n)) for n in range(7))),
+        Sample(
+            "rollout",
+            (("", "[1] ahead"),),
+            (
+                *(Panel(str(n), picture(n)) for n in range(7)),
+                Animation.of("the walk", {"<true>": walk(0), "imagined": walk(3)}),
+                Strip.of("truth", [*walk(0)]),
+                Strip.of("imagined", [None, *walk(3)[1:]]),
+            ),
+        ),
         Sample("continuation", (("prompt", "story:"), ("", "You <stand> in a hall.")), ()),
     )
     skipped = {"planning": "no <planner> yet"}

@@ -1,11 +1,21 @@
+import base64
 import dataclasses
+import io
 import json
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from chiasm.errors import UserError
+from chiasm.report.overview import (
+    GAP_PIXELS,
+    LABEL_PIXELS,
+    LINE_PIXELS,
+    MARGIN_PIXELS,
+    PICTURE_PIXELS,
+)
 from chiasm.report.page import write_report
 
 pytestmark = pytest.mark.slow
@@ -61,6 +71,23 @@ def test_the_page_draws_rollouts_by_horizon_for_each_source(files):
         assert f">{words}</text>" in figure
 
 
+def test_a_walk_moves_on_the_page_above_the_names_of_its_parts(files):
+    [(content, names)] = re.findall(
+        r'<figure class="moving"><img [^>]*base64,([^"]*)"><figcaption>(.*?)</figcaption>',
+        files.page.read_text(),
+    )
+    assert names == "<span>&lt;true&gt;</span><span>imagined</span>"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as moving:
+        assert (moving.n_frames, moving.info["loop"]) == (3, 0)
+        assert moving.size == (64 + 4 + 64, 64)
+        durations = []
+        for number in range(3):
+            moving.seek(number)
+            moving.load()
+            durations.append(moving.info["duration"])
+    assert durations == [600, 600, 1800]
+
+
 def test_what_comes_from_data_is_escaped(files):
     page = files.page.read_text()
     assert "a &lt;b&gt;brick&lt;/b&gt; room &amp; a barrel" in page
@@ -76,6 +103,15 @@ def test_the_overview_is_a_picture(files):
     with Image.open(files.page.parent / "overview.png") as overview:
         assert overview.width > 1000
         assert overview.height > 300
+        pixels = np.asarray(overview).astype(int)
+    # The last band: below the truth's frames are those that are imagined, and none of the first.
+    bottom = pixels[-2 * (PICTURE_PIXELS + GAP_PIXELS) - MARGIN_PIXELS - LINE_PIXELS :]
+    bands = bottom[:, MARGIN_PIXELS + LABEL_PIXELS :].std((1, 2)) > 0
+    frame = slice(MARGIN_PIXELS + LABEL_PIXELS, MARGIN_PIXELS + LABEL_PIXELS + PICTURE_PIXELS)
+    assert bottom[:PICTURE_PIXELS, frame].std() > 5
+    below = bottom[PICTURE_PIXELS + GAP_PIXELS : 2 * PICTURE_PIXELS, frame]
+    assert (below == 255).all()
+    assert bands.sum() > 2 * PICTURE_PIXELS - 10
 
 
 def test_an_earlier_report_is_kept_unless_it_says_the_same(run_folder, evaluation, provenance):

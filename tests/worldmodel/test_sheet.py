@@ -51,6 +51,17 @@ def test_what_is_not_known_is_left_grey():
     assert grey.any(1).nonzero()[0].min() > below
 
 
+def test_what_the_tokenizer_leaves_of_true_views_stands_above_them():
+    walk = Strip("", [START, RED], ["start", "W"], [START, BLUE], decoded=[START, GREEN])
+    for picture in (contact_sheet([walk]), animation([walk])[1]):
+        tops = [
+            (np.array(picture) == view[0, 0]).all(2).any(1).nonzero()[0].min()
+            for view in (RED, GREEN, BLUE)
+        ]
+        assert tops == sorted(tops)
+        assert [count(picture, view) for view in (RED, GREEN, BLUE)] == [1, 1, 1]
+
+
 def test_a_true_view_behind_a_stopped_step_is_marked_and_no_other():
     walk = Strip(
         "", [START, RED, RED], ["start", "W", "W"], [START, BLUE, GREEN], [False, False, True]

@@ -1,0 +1,87 @@
+"""A closed loop: the model imagines a step, the engine takes it, and the model sees where it is.
+
+Imagined views are never the context of later ones: the true view takes their place at every step,
+so that errors of imagination do not add up, and a wrong step can be made good by a later one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.poses import Pose
+from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.worldmodel.tracker import Tracker
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """A walk of S steps through a place."""
+
+    poses: list[Pose]
+    """1 + S, the start first."""
+    imagined: np.ndarray
+    """uint8 [S, H, W, 3]: the views that the steps were read from, of votes the first that won."""
+    seen: np.ndarray
+    """uint8 [S, H, W, 3]: the true views behind the steps."""
+
+
+class ClosedLoop:
+    """Walks through places by what a model imagines.
+
+    Args:
+        rollouts: imagine one view behind true ones.
+        tracker: tells which step an imagined view shows, and shows what is seen there.
+        votes: views imagined for each step; the step that most of them show is taken.
+    """
+
+    def __init__(self, rollouts: Rollouts, tracker: Tracker, votes: int = 1) -> None:
+        self._rollouts, self._tracker, self._votes = rollouts, tracker, votes
+
+    def walk(
+        self,
+        place: int,
+        starts: Sequence[Pose],
+        first: Sequence[np.ndarray],
+        scripts: Sequence[Sequence[str]],
+        *,
+        seed: Sequence[int],
+    ) -> list[Walked]:
+        """Returns the walk of each script through one place.
+
+        Args:
+            place: number of the place, as the tracker's oracle counts them.
+            starts: where each walk begins.
+            first: the view there, uint8 [H, W, 3].
+            scripts: the text before each step; walks may differ in length.
+            seed: noise seed of each walk's first step; later ones, and all votes, have others.
+
+        Raises:
+            UserError: a document does not fit the model's context.
+        """
+        contexts, poses = [Context((view,)) for view in first], [[start] for start in starts]
+        imagined: list[list[np.ndarray]] = [[] for _ in starts]
+        for number in range(max(map(len, scripts))):
+            going = [n for n, script in enumerate(scripts) if number < len(script)]
+            every = [(n, vote) for n in going for vote in range(self._votes)]
+            drawn = self._rollouts.ends(
+                [contexts[n] for n, _ in every],
+                [[scripts[n][number]] for n, _ in every],
+                seed=[(seed[n] + number) * self._votes + vote for n, vote in every],
+            )
+            led = self._tracker.steps(place, [poses[n][-1] for n, _ in every], drawn)
+            for first_vote, n in zip(range(0, len(every), self._votes), going, strict=True):
+                own = led[first_vote : first_vote + self._votes]
+                [(pose, _)] = Counter(own).most_common(1)  # of as many votes, the first one's
+                seen = self._tracker.view(place, pose)
+                before, text = contexts[n], scripts[n][number]
+                contexts[n] = Context((*before.views, seen), (*before.actions, text))
+                imagined[n].append(drawn[first_vote + own.index(pose)])
+                poses[n].append(pose)
+        return [
+            Walked(way, np.stack(views), np.stack(context.views[1:]))
+            for way, views, context in zip(poses, imagined, contexts, strict=True)
+        ]
