@@ -12,7 +12,10 @@ passage.py       consecutive positions of one document, before they have a row
 history.py       the cached rows of a batch of requests
 states.py        states of the decoder behind an item, for probes
 canvas.py        the items that a group of requests generates together, guided
-batch.py         one batch of requests: the interleaved state machine
+continuation.py  what follows one request: the state machine
+passes.py        passes of the decoder over groups of continuations
+batch.py         one batch of requests, all there from the beginning
 sampler.py       checks requests and runs them in batches
+continuous.py    a batch that requests join and leave between its steps
 tasks.py         answer, caption, draw, next view, free continuation
 """

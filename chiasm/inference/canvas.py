@@ -42,8 +42,9 @@ class Canvas:
         shape: of the items.
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` returns them.
-        guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
-            unconditional branch.
+        guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional), of all items or
+            [N] of each; the number 1 has no unconditional branch.
+        apart: whether other groups run between its steps: it then has rows of its own.
     """
 
     def __init__(
@@ -52,33 +53,49 @@ class Canvas:
         shape: StreamShape,
         history: History,
         group: Sequence[int],
-        guidance: float,
+        guidance: float | Sequence[float],
+        *,
+        apart: bool = False,
     ) -> None:
-        self._decoder, self._stream, self._guidance = pretrained.decoder, shape.name, guidance
+        self._decoder, self._stream = pretrained.decoder, shape.name
+        self._guided = guidance != 1
+        self._guidance_N11 = torch.tensor(guidance, device=pretrained.device).view(-1, 1, 1)
         self._prediction = pretrained.flow.of(shape.name).prediction
         decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[shape.name]
         item, nothing = item_passage(shape, marks), _no_latents(decoder, shape, len(group))
-        self._reading = (
-            history.lay_out(group, [item] * len(group), nothing, 0.0)
-            if guidance == 1
-            else _both_branches(decoder, history, group, marks, shape)
-        )
+        if self._guided:
+            self._reading = _both_branches(decoder, history, group, marks, shape)
+        elif apart:
+            held = [history.held(member) for member in group]
+            cache = history.branch(group, beside=0, room=len(item))
+            self._reading = lay_out(decoder, [item] * len(group), nothing, 0.0, held, cache)
+        else:
+            self._reading = history.lay_out(group, [item] * len(group), nothing, 0.0)
         self._fixed = decoder.fix(self._reading.inputs)
 
-    def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
-        """Returns the guided velocity of all items, float32 [N, P, C], at one flow time."""
-        if self._guidance == 1:
-            return self._predict(z_NPC, time)
-        without_NPC, with_NPC = self._predict(torch.cat((z_NPC, z_NPC)), time).chunk(2)
-        return without_NPC + self._guidance * (with_NPC - without_NPC)
+    def velocity(self, z_NPC: Tensor, time: float | Sequence[float]) -> Tensor:
+        """Returns the guided velocity of all items, float32 [N, P, C].
 
-    def _predict(self, z_BPC: Tensor, time: float) -> Tensor:
+        ``time``: the flow time of all items, or [N] of each.
+        """
+        times = [time] if isinstance(time, float) else [*time]
+        if len(set(times)) == 1:
+            times = times[:1]  # one is embedded once
+        if not self._guided:
+            return self._predict(z_NPC, times)
+        twice_BPC = torch.cat((z_NPC, z_NPC))
+        without_NPC, with_NPC = self._predict(twice_BPC, times * (2 if times[1:] else 1)).chunk(2)
+        return without_NPC + self._guidance_N11 * (with_NPC - without_NPC)
+
+    def _predict(self, z_BPC: Tensor, times: Sequence[float]) -> Tensor:
         (inputs, *behind), z_LC = self._reading, z_BPC.flatten(0, 1)
-        time_1 = z_LC.new_full((1,), time)
-        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1)
+        time_L = z_LC.new_tensor(times)
+        if len(times) > 1:
+            time_L = time_L.repeat_interleave(z_BPC.shape[1])
+        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_L)
         x_BPD = self._decoder(replace(inputs, latents={self._stream: own}), *behind, self._fixed)
         output_LC = self._decoder.latent_output(self._stream, x_BPD.flatten(0, 1)).float()
-        return velocity(output_LC, z_LC, time_1, self._prediction).view_as(z_BPC)
+        return velocity(output_LC, z_LC, time_L, self._prediction).view_as(z_BPC)
 
 
 def _both_branches(
