@@ -103,7 +103,7 @@ class Write(Task):
 
     def asked(self, pretrained: Pretrained) -> Asked:
         """Returns the requests."""
-        return self._asked(_text("prompt", self.prompt), max_items=0)
+        return self._asked(_text(self.prompt), max_items=0)
 
 
 class Draw(Task):
@@ -115,7 +115,7 @@ class Draw(Task):
     def asked(self, pretrained: Pretrained) -> Asked:
         """Returns the requests."""
         words = f"picture: {self.words}" if self.stream == IMAGE else self.words
-        return self._asked(_text("words", words), opens=self.stream, max_tokens=0, max_items=1)
+        return self._asked(_text(words), opens=self.stream, max_tokens=0, max_items=1)
 
 
 class Ask(Task):
@@ -135,7 +135,7 @@ class Ask(Task):
         if item is None:
             raise UserError("nothing was given to ask about; give a picture or a sound")
         prompt = question_prompt(self.question) if self.question.strip() else "caption:"
-        spans = (item, *_text("question", prompt))
+        spans = (item, Text(prompt))
         return self._asked(spans, stop=(NEXT_QUESTION,), max_items=0)
 
 
@@ -163,7 +163,7 @@ class GoOn(Task):
         spans: list[Span] = []
         for part in self.parts:
             item = _item(pretrained, part.picture, part.sound, part.name)
-            spans += _text("text", part.text) if item is None else (item,)
+            spans += _text(part.text) if item is None else (item,)
         return self._asked(tuple(spans), opens=self.opens)
 
 
@@ -171,10 +171,7 @@ TASKS: dict[str, type[Task]] = {"write": Write, "draw": Draw, "ask": Ask, "go-on
 """The tasks by their paths."""
 
 
-def _text(name: str, words: str) -> tuple[Text, ...]:
-    """Returns a text as spans; refuses what UTF-8 cannot write."""
-    if any("\ud800" <= letter <= "\udfff" for letter in words):  # lone surrogates: broken bytes
-        raise UserError(f"{name}: it has characters that UTF-8 cannot write")
+def _text(words: str) -> tuple[Text, ...]:
     return (Text(words),) if words else ()
 
 

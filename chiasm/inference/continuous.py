@@ -221,7 +221,8 @@ class ContinuousBatch:
         else:
             self._advance(group, canvas)
         self._canvases = {kept: self._canvases[kept] for kept in turns if kept != pool}
-        self._canvases[pool] = group, canvas
+        if all(each.phase == _Phase.SOLVING for each in group):  # one that ended begins others
+            self._canvases[pool] = group, canvas
         return True
 
     def _canvas(self, drawing: list[_Running]) -> tuple[list[_Running], Canvas]:

@@ -15,6 +15,7 @@ GET  /walks/WALK/walk.json        the walk with its pictures
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib.resources import files
 
@@ -65,8 +66,8 @@ def routes(opened: Callable[[], Answers]) -> list[Route]:
 
 def _first(query: Query) -> int:
     text = query.get("from", ["0"])[0]
-    if not text.isascii() or not text.isdigit():
-        raise UserError(f"from={text}: give a number from 0 on")
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise UserError(f"from={text[:20]}: give a number from 0 on")
     return int(text)
 
 

@@ -93,7 +93,7 @@ def test_what_cannot_run_is_refused_at_once(engine: Engine) -> None:
     with pytest.raises(UserError, match="context holds 400"):
         engine.submit([Request((Text("x" * 2000),))], SHORT)
     with pytest.raises(UserError, match="no stream 'sound'"):
-        engine.submit([Request((), opens=True, stream="sound")], SHORT)
+        engine.submit([Request((), opens=True, stream="sound")], SamplingSettings())
 
 
 def test_it_outlives_a_failure_of_the_model(

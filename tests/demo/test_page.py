@@ -126,7 +126,7 @@ def test_two_pages_have_places_in_one_queue(browser, server, page) -> None:
     go(page)
     page.wait_for(f"{STATE} === 'works'")
     other = browser.open(server.url + "#write")
-    other.wait_for("document.querySelector('[name=prompt]')")
+    other.wait_for("!!document.querySelector('[name=prompt]')")
     go(other)
     assert other.wait_for(f"{STATE}.startsWith('waits') && {STATE}") == "waits; 1 before"
     page.press("Escape", "Escape")

@@ -1,9 +1,12 @@
 """The bounds of a server that pages share; its checks are tested with the pages."""
 
 import json
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -32,8 +35,8 @@ def ticking() -> Ticking:
     return Ticking()
 
 
-@pytest.fixture
-def served(ticking: Ticking) -> Iterator[LoopbackServer]:
+@contextmanager
+def serving(ticking: Ticking) -> Iterator[LoopbackServer]:
     def echoed(asked: Asked) -> Reply:
         return told({"parts": asked.parts, "size": len(str(asked.body))})
 
@@ -46,6 +49,12 @@ def served(ticking: Ticking) -> Iterator[LoopbackServer]:
         ticking.close()
         opened.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def served(ticking: Ticking) -> Iterator[LoopbackServer]:
+    with serving(ticking) as opened:
+        yield opened
 
 
 def connected(served: LoopbackServer) -> socket.socket:
@@ -83,22 +92,27 @@ def test_routes_lie_below_a_path(served: LoopbackServer) -> None:
             assert answer(connection)[0] == status
 
 
-def test_connections_are_bounded(served: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "_connections", threading.BoundedSemaphore(2))
-    with connected(served), connected(served), connected(served) as third:
-        status, told_ = answer(third)
+def test_connections_are_bounded(ticking: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 2)
+    with serving(ticking) as served, connected(served), connected(served), connected(served) as one:
+        status, told_ = answer(one)
     assert (status, told_) == (503, {"error": "too many connections are open; try again"})
 
 
-def test_large_bodies_take_turns(served: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "_large", threading.BoundedSemaphore(1))
+def test_large_bodies_take_turns(ticking: Ticking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_LARGE_BODIES", 1)
     body = json.dumps({"file": "x" * server.LARGE_BODY_BYTES}).encode()
-    with connected(served) as slow, connected(served) as other:
+    with serving(ticking) as served, connected(served) as slow, connected(served) as other:
         slow.sendall(posted("/a.b/slow", body)[:-1])
-        other.sendall(posted("/a.b/small", b"{}"))
-        assert answer(other)[0] == 200
+        while served._large._value:  # until the first has its turn
+            time.sleep(0.01)
+        other.sendall(posted("/a.b/other", body))
+        with connected(served) as small:
+            small.sendall(posted("/a.b/small", b"{}"))
+            assert answer(small)[0] == 200
+        assert not select.select([other], [], [], 0)[0]
         slow.sendall(body[-1:])
-        assert answer(slow)[0] == 200
+        assert answer(slow)[0] == answer(other)[0] == 200
 
 
 def test_a_body_that_does_not_come_is_given_up(
