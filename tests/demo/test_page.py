@@ -5,7 +5,7 @@ import pytest
 STATE = "document.querySelector('section:not([hidden]) .state').textContent"
 DONE = f"{STATE}.startsWith('done')"
 SAMPLES = "[...document.querySelectorAll('section:not([hidden]) .sample {}')].map(e => e.{})"
-TEXT = SAMPLES.format("p:not(.prompt)", "textContent")
+TEXT = SAMPLES.format(".said", "textContent")
 VIEWS = SAMPLES.format("img.view", "src")
 GIVEN = "document.querySelectorAll('section:not([hidden]) form .given img').length"
 
