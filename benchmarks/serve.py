@@ -1,11 +1,14 @@
 """What the demo's page gives to 1, 4 and 16 users of a trained run, over HTTP on this machine.
 
 - ``start``: from the command to the page's first answer;
-- for each number of users, each with one request behind the other: requests and tokens per second,
-  the time to the first text or to the finished picture;
+- for each number of users, each with one request behind the other: requests per second, the time to
+  the first text or sketch, and to the end;
 - ``together``: 16 requests at once against the same ones after each other;
-- ``stops``: the longest time without a token for one who writes while others draw, in times of one
-  solver step of those drawings (in this process, without HTTP).
+- ``stops``: the time between two tokens of one who writes while others draw, and how much of it is
+  theirs, in solver steps of those drawings (in this process, without HTTP).
+
+On a machine that does other things, processor time tells more than the wall: it stands beside it,
+the server's for requests, its thread's for stops (with OMP_NUM_THREADS=1 that is all of it).
 
     python benchmarks/serve.py runs/quickstart [--requests 4] [--record]
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,7 +28,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -41,6 +45,8 @@ from chiasm.inference.sampler import Sampler
 USERS = (1, 4, 16)
 TOGETHER = 16
 TOKENS = 64
+ALONE = 20
+"""Tokens that are written before others draw."""
 CAPTION = "a bright room with brick walls, grass on the floor and sky above."
 TASKS: dict[str, dict[str, Any]] = {
     "write": {"prompt": "story:", "max_tokens": TOKENS},
@@ -49,9 +55,23 @@ TASKS: dict[str, dict[str, Any]] = {
 """What users ask for; all else is as the page has it, 25 steps with guidance."""
 
 
+class Served(NamedTuple):
+    """A page that is served."""
+
+    url: str
+    start_seconds: float
+    """From the command to its first answer."""
+    process: int
+
+    def processor_seconds(self) -> float:
+        """What the server has used until now."""
+        stat = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def served(run: str) -> Iterator[tuple[str, float]]:
-    """The address of the page of a run, and the seconds from the command to its first answer."""
+def served(run: str) -> Iterator[Served]:
+    """The page of a run."""
     began = time.perf_counter()
     command = [sys.executable, "-u", "-m", "chiasm", "demo", run, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -60,7 +80,7 @@ def served(run: str) -> Iterator[tuple[str, float]]:
         assert found is not None
         with urlopen(found[0] + "about") as reply:
             reply.read()
-        yield found[0], time.perf_counter() - began
+        yield Served(found[0], time.perf_counter() - began, process.pid)
         process.terminate()
 
 
@@ -84,39 +104,37 @@ def ask(url: str, task: str, seed: int) -> dict[str, float]:
     return told
 
 
-def users(url: str, task: str, count: int, requests: int) -> dict[str, float]:
+def users(page: Served, task: str, count: int, requests: int) -> dict[str, float]:
     """What so many users see, each with its requests behind each other."""
     found: list[dict[str, float]] = []
 
     def use(user: int) -> None:
         for number in range(requests):
-            found.append(ask(url, task, user * requests + number))
+            found.append(ask(page.url, task, user * requests + number))
 
     threads = [threading.Thread(target=use, args=(user,)) for user in range(count)]
-    began = time.perf_counter()
+    began, used = time.perf_counter(), page.processor_seconds()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - began
+    used = page.processor_seconds() - used
     firsts = sorted(each.get("first", each["end"]) for each in found)
     return {
         "requests_per_second": len(found) / seconds,
+        "requests_per_processor_second": len(found) / used,
         "first_seconds": median(firsts),
         "first_seconds_longest": firsts[-1],
         "end_seconds": median(each["end"] for each in found),
     }
 
 
-def together(url: str, task: str) -> dict[str, float]:
+def together(page: Served, task: str) -> dict[str, float]:
     """The throughput of requests at once, as a multiple of that of one after another."""
-    after_each_other = users(url, task, 1, TOGETHER)["requests_per_second"]
-    at_once = users(url, task, TOGETHER, 1)["requests_per_second"]
-    return {
-        "one_after_another": after_each_other,
-        "at_once": at_once,
-        "times": at_once / after_each_other,
-    }
+    one_by_one, at_once = users(page, task, 1, TOGETHER), users(page, task, TOGETHER, 1)
+    names = ("requests_per_second", "requests_per_processor_second")
+    return {name: at_once[name] / one_by_one[name] for name in names}
 
 
 def stops(model: Pretrained, drawings: int) -> dict[str, float]:
@@ -125,18 +143,23 @@ def stops(model: Pretrained, drawings: int) -> dict[str, float]:
     velocity = Canvas.velocity
 
     def timed(self: Canvas, *given: Any) -> Any:
-        began = time.perf_counter()
+        began = time.thread_time()
         result = velocity(self, *given)
-        velocities.append(time.perf_counter() - began)
+        velocities.append(time.thread_time() - began)
         return result
 
     batch = ContinuousBatch(model, drawings + 1, lambda event: None)
     writes = SamplingSettings(max_tokens=10_000, max_items=0, temperature=1)
     draws = SamplingSettings(max_tokens=0)
     caption = (Text(f"picture: {CAPTION}"),)
-    waits = []
+    waits: list[float] = []
+    alone: list[float] = []
     writer = join(batch, model, 0, Request((Text("story:"),)), writes)
     batch.step()
+    for _ in range(ALONE):
+        began = time.thread_time()
+        batch.step()
+        alone.append(time.thread_time() - began)
     Canvas.velocity = timed  # type: ignore[method-assign]
     try:
         drawn = [
@@ -146,17 +169,22 @@ def stops(model: Pretrained, drawings: int) -> dict[str, float]:
         while not all(each.ended for each in drawn):
             if writer.ended:
                 writer = join(batch, model, 0, Request((Text("story:"),), len(waits)), writes)
-            began = time.perf_counter()
+            began = time.thread_time()
             batch.step()
-            waits.append(time.perf_counter() - began)
+            waits.append(time.thread_time() - began)
     finally:
         Canvas.velocity = velocity  # type: ignore[method-assign]
-    step = median(velocities)
+    step, token = median(velocities), median(alone)
+    waits.sort()
+    late = waits[int(0.95 * len(waits))]
     return {
         "solver_step_seconds": step,
-        "wait_seconds": median(waits),
-        "longest_wait_seconds": max(waits),
-        "longest_wait_solver_steps": max(waits) / step,
+        "token_seconds_alone": token,
+        "token_seconds": median(waits),
+        "token_seconds_95th_of_100": late,
+        "stop_solver_steps": (median(waits) - token) / step,
+        "stop_solver_steps_95th_of_100": (late - token) / step,
+        "stop_solver_steps_longest": (waits[-1] - token) / step,
     }
 
 
@@ -182,12 +210,13 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     figures: dict[str, Any] = {"run": Path(given.run).name}
-    with served(given.run) as (url, seconds):
-        figures["start_seconds"] = seconds
+    with served(given.run) as page:
+        figures["start_seconds"] = page.start_seconds
+        figures["start_processor_seconds"] = page.processor_seconds()
         for task in TASKS:
-            users(url, task, TOGETHER, 1)  # not measured: the first passes allocate
-            figures[task] = {count: users(url, task, count, given.requests) for count in USERS}
-            figures[f"{task}_together"] = together(url, task)
+            users(page, task, TOGETHER, 1)  # not measured: the first passes allocate
+            figures[task] = {count: users(page, task, count, given.requests) for count in USERS}
+            figures[f"{task}_together"] = together(page, task)
     model = Pretrained.load(given.run)
     stops(model, 2)
     figures["stops"] = {count: stops(model, count) for count in (1, 4, 15)}

@@ -44,7 +44,9 @@ PROMPT_POSITIONS = 512
 DECODED_AT_ONCE = 4
 """Items that are decoded in one step."""
 SKETCHES = 6
-"""Sketches of an item on its way, about."""
+"""Sketches of an item on its way, about, where few draw."""
+STEPS_PER_SKETCH = 3
+"""Velocities between two times that sketches are decoded: where many draw, each has fewer."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class ContinuousBatch:
         history = History(pretrained.decoder, rows, pretrained.context_positions)
         self._passes = Passes(pretrained, history)
         self._free = list(range(rows))
+        self._velocities = 0
+        """Taken since sketches were decoded."""
         self._running: dict[int, _Running] = {}
         self._canvases: dict[_Pool, tuple[list[_Running], Canvas]] = {}
         self._turns = deque(
@@ -238,6 +242,7 @@ class ContinuousBatch:
         times = [each.solution.time for each in group]
         z_NPC = torch.stack([each.solution.point for each in group])
         velocity_NPC = canvas.velocity(z_NPC, times)
+        self._velocities += 1
         for each, time, velocity_PC in zip(group, times, velocity_NPC, strict=True):
             solution, before = each.solution, each.solution.steps
             estimate_PC = solution.point + (1 - time) * velocity_PC
@@ -264,8 +269,9 @@ class ContinuousBatch:
     def _sketch_some(self) -> bool:
         wanted = [each for each in self._in(_Phase.SOLVING) if each.sketch_PC is not None]
         wanted = [each for each in wanted if each.shape == wanted[0].shape][:DECODED_AT_ONCE]
-        if not wanted:
+        if not wanted or self._velocities < STEPS_PER_SKETCH:
             return False
+        self._velocities = 0
         z_NPC = torch.stack([each.sketch_PC for each in wanted if each.sketch_PC is not None])
         items = self._pretrained.tokenizers.decode(wanted[0].shape, z_NPC)
         for each, item in zip(wanted, items, strict=True):
