@@ -46,7 +46,7 @@ DECODED_AT_ONCE = 4
 SKETCHES = 6
 """Sketches of an item on its way, about, where few draw."""
 STEPS_PER_SKETCH = 3
-"""Velocities between two times that sketches are decoded: where many draw, each has fewer."""
+"""Velocities between two times that sketches are decoded, where several draw."""
 
 
 @dataclass(frozen=True)
@@ -267,9 +267,10 @@ class ContinuousBatch:
         return True
 
     def _sketch_some(self) -> bool:
-        wanted = [each for each in self._in(_Phase.SOLVING) if each.sketch_PC is not None]
+        solving = self._in(_Phase.SOLVING)
+        wanted = [each for each in solving if each.sketch_PC is not None]
         wanted = [each for each in wanted if each.shape == wanted[0].shape][:DECODED_AT_ONCE]
-        if not wanted or self._velocities < STEPS_PER_SKETCH:
+        if not wanted or self._velocities < min(STEPS_PER_SKETCH, len(solving)):
             return False
         self._velocities = 0
         z_NPC = torch.stack([each.sketch_PC for each in wanted if each.sketch_PC is not None])

@@ -161,6 +161,20 @@ def test_thousands_at_once_wait_or_are_told_that_they_cannot(server) -> None:
     assert told(server, "write", {"prompt": "the", "max_tokens": 3})
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example"},
+        {"Origin": "http://elsewhere.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_strangers_are_refused(server, headers: dict[str, str]) -> None:
+    status, content = ask(server, "POST", "/tasks/write", {"prompt": "a"}, **headers)
+    assert status == 403
+    assert json.loads(content)["error"]
+
+
 def large_picture(width: int, height: int) -> str:
     buffer = io.BytesIO()
     PillowImage.new("1", (width, height)).save(buffer, "PNG")
