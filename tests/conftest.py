@@ -44,6 +44,7 @@ from chiasm.vision.pixels import pixel_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
+from chromium import BROWSERS, Browser, find_browser
 from nursery import Forked, open_nursery
 
 PAD, BOD, EOD = range(3)
@@ -657,3 +658,14 @@ class Films:
 @pytest.fixture(scope="session")
 def films() -> Films:
     return Films()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, where the machine has it."""
+    program = find_browser()
+    if program is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed; the page is not opened")
+    opened = Browser(program, tmp_path_factory.mktemp("browser"))
+    yield opened
+    opened.close()

@@ -52,13 +52,14 @@ ORDER = [
     ),
     *("controls", "actions", "capabilities", "imports", "batch", "model", "tokenizers"),
     *("data", "worlds", "providers", "loop", "vision", "sound", "inference", "training"),
-    *("worldmodel", "walk", "evaluation", "prompts", "trained", "report", "recipe", "assembly"),
-    *("scaling", "studies", "paper", "cli"),
+    *("worldmodel", "loopback", "walk", "evaluation", "prompts", "trained", "report", "demo"),
+    *("recipe", "assembly", "scaling", "studies", "paper", "cli"),
 ]
 
 NOT_OF_A_TRAINED_MODEL = {
-    *("training", "worlds", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
-    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached", "sound.learning"),
+    *("training", "worlds", "worldmodel", "loopback", "walk", "evaluation", "report", "demo"),
+    *("recipe", "assembly", "scaling", "studies", "paper", "cli", "vision.learning"),
+    *("vision.cached", "sound.learning"),
 }
 """Of chiasm: what neither loading a model nor sampling from it reads."""
 
@@ -225,6 +226,7 @@ for verb in sys.argv[1:]:
 def test_a_mistyped_option_is_told_before_torch_is_imported() -> None:
     verbs = (
         *("quickstart", "train", "launch", "rehearse", "sample", "imagine", "walk", "evaluate"),
+        "demo",
         "plan",
         "experts",
     )
@@ -352,6 +354,7 @@ OF_NO_FILE = {
     "": "docs golden structure kinds",
     "cli": "broken_files",
     "data": "registration",
+    "demo": "page",
     "evaluation": "registration",
     "files": "readers resume",
     "inference": "history_noise",

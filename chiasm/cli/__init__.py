@@ -17,6 +17,7 @@ sample.py      chiasm sample: write, answer and draw with a trained model
 starts.py      opens where such a walk begins
 imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
+demo.py        chiasm demo: a page on which a model is used
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 experts.py     chiasm experts: what the routers of a mixture of experts learned
@@ -56,6 +57,7 @@ VERBS = {
     "imagine": "Imagine what scripts of actions or instructions lead to, all from one view.",
     "walk": "Serve a page on which W, A, S, D and words drive the model's imagination, view by "
     "view.",
+    "demo": "Serve a page on which to write, draw, ask, go on and walk with a trained model.",
     "evaluate": "Measure a run on held-out data; writes report.html, report.json and overview.png "
     "into it.",
     "plan": "Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each "

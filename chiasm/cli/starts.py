@@ -31,7 +31,7 @@ class WalkedRun:
 
     def __init__(self, run: str, device: str, choice: Choice) -> None:
         image, path = choice.image, Path(run) / "recipe.toml"
-        self._choice = choice
+        self._choice, self.name = choice, Path(run).resolve().name
         self._picture = None if image is None else read_picture("--image", image)
         self.pretrained = Pretrained.load(run, device)
         self._recipe = load_recipe(path) if path.is_file() else None

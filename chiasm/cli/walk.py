@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,17 +15,22 @@ from chiasm.cli.options import Cache, Device, Trained, only, with_settings
 from chiasm.inference.request import IMAGINING, SamplingSettings
 
 if TYPE_CHECKING:
+    from chiasm.cli.starts import WalkedRun
+    from chiasm.inference.sampler import Generating
+    from chiasm.loopback.server import LoopbackServer
     from chiasm.walk.answers import Answers
-    from chiasm.walk.server import WalkServer
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
+Host = Annotated[
+    str, typer.Option(help="Address to listen at; this one is for this machine alone.")
+]
 
 
 @with_settings
 def walk(
     run: Trained,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; this one is for this machine alone.")
-    ] = "127.0.0.1",
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
     truth: Annotated[
         bool, typer.Option("--truth", help="Show the true view beside, of an embedded world.")
     ] = False,
@@ -46,32 +52,60 @@ def walk(
       chiasm walk RUN --image room.jpg --solver-steps 10
     """
     # With torch, which a mistyped option need not wait for.
-    from chiasm.cli.starts import WalkedRun, open_oracle
-    from chiasm.walk.answers import Answers, Opening
+    from chiasm.cli.starts import WalkedRun
     from chiasm.walk.server import WalkServer
-    from chiasm.walk.truth import Truth
-    from chiasm.walk.walker import Walker
-    from chiasm.worldmodel.rollout import Rollouts
 
     # The server listens already: an address in use is an error before anything is opened.
     with WalkServer((host, port)) as server, ExitStack() as running:
         walked = WalkedRun(run, device, choice)
-        model, engine = walked.pretrained, None
-        Rollouts.of(model, sampling)  # refuses a model without actions
-        starts, start = walked.starts(cache, only_chosen=False)
-        if starts.rendered is not None:
-            engine = Truth(running.enter_context(open_oracle(starts.rendered, model)))
-        opening = Opening(Path(run).resolve().name, start, truth, walked.instructed)
-        serve(server, Answers(Walker(model, sampling, engine), starts, opening))
+        answers = open_walks(walked, sampling, cache, running, truth=truth)
+        serve("walk", server, lambda: server.serve(answers))
 
 
-def serve(server: WalkServer, answers: Answers) -> None:
+def open_walks(
+    walked: WalkedRun,
+    sampling: SamplingSettings,
+    cache: Path | None,
+    running: ExitStack,
+    *,
+    truth: bool = False,
+    engine: Generating | None = None,
+) -> Answers:
+    """Returns the answers of a run's walk page.
+
+    Args:
+        walked: the run.
+        sampling: how views are imagined.
+        cache: folder of rendered worlds.
+        running: closes the engine of true views.
+        truth: whether true views are shown from the beginning.
+        engine: what runs the model for all pages; None: the walks' own thread.
+
+    Raises:
+        UserError: the model was trained without actions, or a chosen start does not exist.
+    """
+    from chiasm.cli.starts import open_oracle
+    from chiasm.walk.answers import Answers, Opening
+    from chiasm.walk.truth import Truth
+    from chiasm.walk.walker import Walker
+    from chiasm.worldmodel.rollout import Rollouts
+
+    model, oracle = walked.pretrained, None
+    Rollouts.of(model, sampling)  # refuses a model without actions, before views are rendered
+    starts, start = walked.starts(cache, only_chosen=False)
+    if starts.rendered is not None:
+        oracle = Truth(running.enter_context(open_oracle(starts.rendered, model)))
+    opening = Opening(walked.name, start, truth, walked.instructed)
+    return Answers(Walker(model, sampling, oracle, engine), starts, opening)
+
+
+def serve(page: str, server: LoopbackServer, answer: Callable[[], None]) -> None:
     """Serves until Ctrl-C, or SIGTERM, which ends it likewise: the engine has files to remove."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    typer.echo(f"walk at {server.url} (Ctrl+C ends it)")
+    typer.echo(f"{page} at {server.url} (Ctrl+C ends it)")
     if not server.is_local:
         typer.echo("whoever reaches this address can use the model, and send it pictures", err=True)
     try:
-        server.serve(answers)
+        answer()
     except KeyboardInterrupt:
         typer.echo("")

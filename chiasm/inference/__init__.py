@@ -13,7 +13,10 @@ window.py        the items that a document holds at once
 history.py       the cached rows of a batch of requests
 states.py        states of the decoder behind an item, for probes
 canvas.py        the items that a group of requests generates together, guided
-batch.py         one batch of requests: the interleaved state machine
+continuation.py  what follows one request: the state machine
+passes.py        passes of the decoder over groups of continuations
+batch.py         one batch of requests, all there from the beginning
 sampler.py       checks requests and runs them in batches
+continuous.py    a batch that requests join and leave between its steps
 tasks.py         answer, caption, draw, next view, free continuation
 """

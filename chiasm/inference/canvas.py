@@ -47,10 +47,12 @@ class Canvas:
         shape: of the items.
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` returns them.
-        guidance: g; at 1 there is no unconditional branch.
-        inner_guidance: i; above 1 the model has a head in the middle that predicts latents.
+        guidance: g, of all items or [N] of each; the number 1 has no unconditional branch.
+        inner_guidance: i, likewise; where it is not the number 1, the model has a head in the
+            middle that predicts latents.
         step: size of a step of the solver, as a share of the whole way, which models with shortcuts
-            are told; 0 is infinitely short.
+            are told, of all items or [N] of each; 0 is infinitely short.
+        apart: whether other groups run between its steps: it then has rows of its own.
     """
 
     def __init__(
@@ -59,49 +61,65 @@ class Canvas:
         shape: StreamShape,
         history: History,
         group: Sequence[int],
-        guidance: float,
-        inner_guidance: float = 1.0,
-        step: float = 0.0,
+        guidance: float | Sequence[float],
+        inner_guidance: float | Sequence[float] = 1.0,
+        step: float | Sequence[float] = 0.0,
+        *,
+        apart: bool = False,
     ) -> None:
-        self._step = step
-        self._decoder, self._stream, self._guidance = pretrained.decoder, shape.name, guidance
-        self._inner_guidance = inner_guidance
+        self._decoder, self._stream, self._step = pretrained.decoder, shape.name, step
+        self._guided = guidance != 1
+        self._guidance_N11, self._inner_guidance_N11 = (
+            torch.tensor(own, device=pretrained.device).view(-1, 1, 1)
+            for own in (guidance, inner_guidance)
+        )
+        self._head = None if inner_guidance == 1 else pretrained.decoder.inner_head
         self._prediction = pretrained.flow.of(shape.name).prediction
         decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[shape.name]
         item, nothing = item_passage(shape, marks), _no_latents(decoder, shape, len(group))
-        self._reading = (
-            history.lay_out(group, [item] * len(group), nothing, 0.0)
-            if guidance == 1
-            else _both_branches(decoder, history, group, marks, shape)
-        )
+        if self._guided:
+            self._reading = _both_branches(decoder, history, group, marks, shape)
+        elif apart:
+            held, behind = (
+                [of(member) for member in group] for of in (history.held, history.position)
+            )
+            cache = history.branch(group, beside=0, room=len(item))
+            items = [item] * len(group)
+            self._reading = lay_out(decoder, items, nothing, 0.0, held, cache, behind)
+        else:
+            self._reading = history.lay_out(group, [item] * len(group), nothing, 0.0)
         self._fixed = decoder.fix(self._reading.inputs)
 
-    def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
-        """Returns the guided velocity of all items, float32 [N, P, C], at one flow time."""
-        branches = 1 if self._guidance == 1 else 2
+    def velocity(self, z_NPC: Tensor, time: float | Sequence[float]) -> Tensor:
+        """Returns the guided velocity of all items, float32 [N, P, C].
+
+        ``time``: the flow time of all items, or [N] of each.
+        """
+        branches = 2 if self._guided else 1
         (inputs, *behind), z_BPC = self._reading, torch.cat([z_NPC] * branches)
-        z_LC, time_1 = z_BPC.flatten(0, 1), z_NPC.new_full((1,), time)
-        step_1 = torch.full_like(time_1, self._step)
-        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1, step_L=step_1)
+        time_L, step_L = (_of_tokens(own, z_NPC, branches) for own in (time, self._step))
+        own = inputs.latents[self._stream]._replace(
+            z_LC=z_BPC.flatten(0, 1), time_L=time_L, step_L=step_L
+        )
         inputs = replace(inputs, latents={self._stream: own})
-        head = self._decoder.inner_head if self._inner_guidance > 1 else None
-        blocks = () if head is None else (head.block,)
+        blocks = () if self._head is None else (self._head.block,)
         passed = self._decoder.forward_with_routing(inputs, *behind, self._fixed, blocks)
         output_LC = self._decoder.latent_output(self._stream, passed.x_BTD.flatten(0, 1))
-        *without, with_NPC = self._velocity(output_LC, z_BPC, time_1).chunk(branches)
+        *without, with_NPC = self._velocity(output_LC, z_BPC, time_L).chunk(branches)
         guided_NPC = with_NPC
         for each_NPC in without:
-            guided_NPC = each_NPC + self._guidance * (with_NPC - each_NPC)
-        if head is not None:
-            x_NPD = passed.behind[0][-len(z_NPC) :]
-            worse_NPC = self._velocity(head(self._stream, x_NPD.flatten(0, 1)), z_NPC, time_1)
-            guided_NPC = guided_NPC + (self._inner_guidance - 1) * (with_NPC - worse_NPC)
+            guided_NPC = each_NPC + self._guidance_N11 * (with_NPC - each_NPC)
+        if self._head is not None:
+            x_LD = passed.behind[0][-len(z_NPC) :].flatten(0, 1)
+            time_L = time_L[-len(x_LD) :]
+            worse_NPC = self._velocity(self._head(self._stream, x_LD), z_NPC, time_L)
+            guided_NPC = guided_NPC + (self._inner_guidance_N11 - 1) * (with_NPC - worse_NPC)
         return guided_NPC
 
-    def _velocity(self, output_LC: Tensor, z_BPC: Tensor, time_1: Tensor) -> Tensor:
+    def _velocity(self, output_LC: Tensor, z_BPC: Tensor, time_L: Tensor) -> Tensor:
         """The velocity [B, P, C] that a head's output stands for."""
         z_LC = z_BPC.flatten(0, 1)
-        return velocity(output_LC.float(), z_LC, time_1, self._prediction).view_as(z_BPC)
+        return velocity(output_LC.float(), z_LC, time_L, self._prediction).view_as(z_BPC)
 
 
 def _both_branches(
@@ -118,6 +136,14 @@ def _both_branches(
     cache.lengths_B[:count] = 1
     latents = _no_latents(decoder, shape, rows)
     return lay_out(decoder, [item] * rows, latents, 0.0, [1] * count + held, cache, behind + behind)
+
+
+def _of_tokens(numbers: float | Sequence[float], z_NPC: Tensor, branches: int) -> Tensor:
+    """Returns the number of each latent token of all branches, or one where they are alike."""
+    of_each = [numbers] if isinstance(numbers, float) else list(numbers)
+    if len(set(of_each)) == 1:
+        return z_NPC.new_tensor(of_each[:1])  # one is embedded once
+    return z_NPC.new_tensor(of_each).repeat_interleave(z_NPC.shape[1]).repeat(branches)
 
 
 def _no_latents(decoder: Decoder, shape: StreamShape, count: int) -> dict[str, Tensor]:

@@ -157,6 +157,10 @@ class History:
         """Returns the rotary position behind what the member has read."""
         return self._held[member] + self._left[member]
 
+    def clear(self, member: int) -> None:
+        """Empties a member's row, for another request of that number."""
+        self._held[member] = self._left[member] = 0
+
     def gather(self, members: Sequence[int]) -> list[int]:
         """Moves a group to the first rows; returns its members in the order of their rows."""
         inside = set(members)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 
@@ -19,6 +20,16 @@ from chiasm.inference.batch import Batch
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Event, Request, SamplingSettings
+
+
+class Generating(Protocol):
+    """Something that continues documents: a sampler, or an engine that many share."""
+
+    def generate(
+        self, requests: Sequence[Request], settings: SamplingSettings | None = None
+    ) -> list[list[Span]]:
+        """Returns what follows each request's spans."""
+        ...
 
 
 class Sampler:
@@ -81,15 +92,23 @@ class Sampler:
                 remedy="leave it out, or train a model with model.inner.block",
             )
 
-    def _batches(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[Batch]:
+    def prompts(self, requests: Sequence[Request], settings: SamplingSettings) -> list[Passage]:
+        """Returns the prompts of requests that can be run.
+
+        Raises:
+            UserError: one cannot, whatever runs beside it.
+        """
         if isinstance(requests, Request):
             raise UserError("requests is a single Request", remedy="give a list of them")
         self.refuse(settings)
         several = len(requests) > 1
-        prompts = [
+        return [
             self._prompt(f"request {n}" if several else "the request", request, settings.max_items)
             for n, request in enumerate(requests)
         ]
+
+    def _batches(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[Batch]:
+        prompts = self.prompts(requests, settings)
         for begin in range(0, len(requests), settings.batch_size):
             chunk = slice(begin, begin + settings.batch_size)
             yield Batch(self.pretrained, settings, requests[chunk], prompts[chunk], begin)

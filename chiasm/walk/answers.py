@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from chiasm.actions import PREFIX
 from chiasm.errors import UserError
 from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE
+from chiasm.loopback.bodies import read_body, read_file
 from chiasm.settings import Settings
 from chiasm.walk.commands import read_command
 from chiasm.walk.pictures import data_url, png
@@ -25,8 +23,6 @@ from chiasm.worldmodel.sheet import Strip, contact_sheet
 
 STARTS_AT_ONCE = 24
 SHEET_COLUMNS = 8
-SHOWN_CHARACTERS = 60
-"""Most characters of a refused value in a message."""
 
 
 class Begin(Settings):
@@ -60,9 +56,6 @@ class Keep(Settings):
 
     count: int
     after: int
-
-
-Asked = TypeVar("Asked", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -135,7 +128,7 @@ class Answers:
 
     def begin(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Begins a walk and returns it."""
-        asked = _read(Begin, body)
+        asked = read_body(Begin, body)
         return self._walk(self._walks.begin(self._walker, self._chosen(asked)), truth=asked.truth)
 
     def walk(self, name: str, *, truth: bool) -> dict[str, Any]:
@@ -144,7 +137,7 @@ class Answers:
 
     def step(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Imagines the next frame and returns it."""
-        asked, walk = _read(Step, body), self._walks[name]
+        asked, walk = read_body(Step, body), self._walks[name]
         pretrained = self._walker.pretrained
         command = read_command(
             asked.typed,
@@ -162,7 +155,7 @@ class Answers:
 
     def keep(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Removes the last frames, and returns the number of those left."""
-        asked, walk = _read(Keep, body), self._walks[name]
+        asked, walk = read_body(Keep, body), self._walks[name]
         walk.keep(asked.count, after=asked.after)
         return {"frames": asked.count}
 
@@ -196,7 +189,7 @@ class Answers:
         """Returns the requested start."""
         if asked.picture is not None:
             shape = self._walker.pretrained.vision_tokenizer.image_shape
-            return given_picture(_bytes(asked.picture), shape, asked.name)
+            return given_picture(read_file("picture", asked.picture), shape, asked.name)
         if asked.start is not None:
             return self._start(asked.start)
         if self._opening.start is None:
@@ -264,29 +257,3 @@ NO_WORLD = (
 )
 NO_MAP = "No map that an engine could show is behind this start."
 NO_POSE = "An instruction names no pose, so the true place is not known from there on."
-
-
-def _read(kind: type[Asked], body: Mapping[str, Any]) -> Asked:
-    try:
-        return kind.model_validate(body, strict=True)
-    except ValidationError as error:
-        raise UserError("; ".join(_complaint(kind, item) for item in error.errors())) from error
-
-
-def _complaint(kind: type[Settings], item: Mapping[str, Any]) -> str:
-    """Returns a message about one wrong field of a request."""
-    name = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"{name}: there is no such field; there are {', '.join(kind.model_fields)}"
-    if item["type"] == "missing":
-        return f"{name}: it is missing"
-    given = json.dumps(item["input"])
-    shown = given if len(given) <= SHOWN_CHARACTERS else f"{given[:SHOWN_CHARACTERS]}..."
-    return f"{name} = {shown}: {item['msg'].removeprefix('Input ')}"
-
-
-def _bytes(encoded: str) -> bytes:
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise UserError("picture: it is not base64") from error

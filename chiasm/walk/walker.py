@@ -11,7 +11,7 @@ import numpy as np
 
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
-from chiasm.inference.sampler import Sampler
+from chiasm.inference.sampler import Generating, Sampler
 from chiasm.walk.commands import Command
 from chiasm.walk.starts import Place, Start
 from chiasm.walk.truth import Truth
@@ -50,20 +50,25 @@ class Walker:
         pretrained: model trained with actions.
         sampling: sampling settings; guidance is chosen with each view.
         truth: oracle of the embedded world, if walks begin there.
+        engine: what runs the model for all connections; None: a thread of the walker, view by view.
 
     Raises:
         UserError: the model was trained without actions.
     """
 
     def __init__(
-        self, pretrained: Pretrained, sampling: SamplingSettings, truth: Truth | None = None
+        self,
+        pretrained: Pretrained,
+        sampling: SamplingSettings,
+        truth: Truth | None = None,
+        engine: Generating | None = None,
     ) -> None:
         Rollouts.of(pretrained, sampling)  # refuses a model without actions
         self.pretrained, self.sampling, self.truth = pretrained, sampling, truth
-        self._sampler = Sampler(pretrained)
+        self._sampler = engine or Sampler(pretrained)
         # A single thread queues the requests of all connections; torch would keep a pool of workers
         # for each thread that has ever used it.
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = None if engine else ThreadPoolExecutor(1)
 
     def begin(self, start: Start) -> Frame:
         """Returns the first frame of a walk."""
@@ -102,7 +107,7 @@ class Walker:
             [[view]] = rollouts.imagine([context], [[command.text]], seed=seed + len(frames) - 1)
             return view, 1000 * (time.perf_counter() - began)
 
-        view, milliseconds = self._thread.submit(imagine).result()
+        view, milliseconds = self._thread.submit(imagine).result() if self._thread else imagine()
         place, blocked = self._place_after(frames[-1].place, command)
         return Frame(view, command, begin, seed, guidance, milliseconds, place, blocked)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from http import HTTPStatus
 from threading import Lock
 
 from chiasm.errors import UserError
+from chiasm.loopback.replies import Refused
 from chiasm.walk.commands import Command
 from chiasm.walk.starts import Start
 from chiasm.walk.walker import Frame, Walker
@@ -17,12 +19,19 @@ MOST_FRAMES = 1000
 """Most frames of one walk."""
 
 
-class UnknownWalk(UserError):
+class UnknownWalk(Refused):
     """The walk does not exist, or not any more."""
 
+    def __init__(self) -> None:
+        super().__init__("this walk is no longer kept; begin another", HTTPStatus.NOT_FOUND)
 
-class OutOfStep(UserError):
+
+class OutOfStep(Refused):
     """The page's state of the walk is out of date."""
+
+    def __init__(self, frames: int, known: int) -> None:
+        told = f"the walk has {frames} frames and not {known}; reload the page"
+        super().__init__(told, HTTPStatus.CONFLICT)
 
 
 class Walk:
@@ -75,9 +84,7 @@ class Walk:
 
     def _expect(self, after: int) -> None:
         if after != len(self.frames):
-            raise OutOfStep(
-                f"the walk has {len(self.frames)} frames and not {after}; reload the page"
-            )
+            raise OutOfStep(len(self.frames), after)
 
 
 class Walks:
@@ -104,6 +111,6 @@ class Walks:
         """
         with self._lock:
             if name not in self._walks:
-                raise UnknownWalk("this walk is no longer kept; begin another")
+                raise UnknownWalk
             self._walks.move_to_end(name)
             return self._walks[name]

@@ -60,17 +60,21 @@ def measure(file: Path | bytes) -> Length:
         refuse(name, 1, rate, channels)
         if end_seconds := _end_seconds(container):
             return Length(round(end_seconds * rate), rate, channels)
-    found = read(file, None, rate)
-    return Length(found.end, found.rate, channels)
+        found = _Decoded(name, keeps=False)
+        for packet in container.demux(stream):
+            found.add(packet)
+        refuse(name, found.num_samples, found.own or LEAST_RATE, 1)
+        _refuse_early_end(container, name, found.num_samples / found.own)
+        return Length(found.num_samples, found.own, channels)
 
 
 class _Decoded:
-    """The samples of a track, packet by packet."""
+    """The samples of a track, packet by packet; they are counted, and kept if asked to."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, keeps: bool = True) -> None:
         from av import AudioResampler
 
-        self._name = name
+        self._name, self._keeps = name, keeps
         self._floats = AudioResampler(format="fltp")
         self._parts: list[np.ndarray] = []
         self._begin_seconds, self._end_seconds = Fraction(0), Fraction(0)
@@ -90,8 +94,9 @@ class _Decoded:
             if frame.sample_rate != self.own:
                 raise UserError(f"sound {self._name} changes its rate from {self.own}; convert it")
             for plain in self._floats.resample(frame):
-                self._parts.append(plain.to_ndarray())
-                self.num_samples += self._parts[-1].shape[1]
+                self.num_samples += plain.samples
+                if self._keeps:
+                    self._parts.append(plain.to_ndarray())
 
     def samples_CT(self, end_seconds: Fraction | None) -> np.ndarray:
         """Returns the samples up to the end that the header and the last packet tell, if any."""

@@ -21,7 +21,7 @@ from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
-from chiasm.inference.sampler import Sampler
+from chiasm.inference.sampler import Generating, Sampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Rollouts:
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: Generating,
         settings: SamplingSettings,
         *,
         context_views: int = 1,

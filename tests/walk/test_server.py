@@ -13,7 +13,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
-from chiasm.walk.server import MOST_BODY_BYTES, WalkServer
+from chiasm.loopback.bodies import MOST_BODY_BYTES
+from chiasm.walk.server import WalkServer
 
 JSON = {"Content-Type": "application/json"}
 
