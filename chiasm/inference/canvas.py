@@ -102,15 +102,20 @@ class Canvas:
             z_LC=z_BPC.flatten(0, 1), time_L=time_L, step_L=step_L
         )
         inputs = replace(inputs, latents={self._stream: own})
-        blocks = () if self._head is None else (self._head.block,)
-        passed = self._decoder.forward_with_routing(inputs, *behind, self._fixed, blocks)
-        output_LC = self._decoder.latent_output(self._stream, passed.x_BTD.flatten(0, 1))
+        if self._head is None:
+            x_BPD, inner = self._decoder(inputs, *behind, self._fixed), []
+        else:
+            blocks = (self._head.block,)
+            x_BPD, _, inner = self._decoder.forward_with_routing(
+                inputs, *behind, self._fixed, blocks
+            )
+        output_LC = self._decoder.latent_output(self._stream, x_BPD.flatten(0, 1))
         *without, with_NPC = self._velocity(output_LC, z_BPC, time_L).chunk(branches)
         guided_NPC = with_NPC
         for each_NPC in without:
             guided_NPC = each_NPC + self._guidance_N11 * (with_NPC - each_NPC)
         if self._head is not None:
-            x_LD = passed.behind[0][-len(z_NPC) :].flatten(0, 1)
+            x_LD = inner[0][-len(z_NPC) :].flatten(0, 1)
             time_L = time_L[-len(x_LD) :]
             worse_NPC = self._velocity(self._head(self._stream, x_LD), z_NPC, time_L)
             guided_NPC = guided_NPC + (self._inner_guidance_N11 - 1) * (with_NPC - worse_NPC)

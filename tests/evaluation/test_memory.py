@@ -160,7 +160,7 @@ def test_every_length_has_a_point_of_each_way_measure_and_baseline(run, source) 
     assert {(p.source, p.measure, p.frames_ahead, p.row.baseline_name) for p in found.points} == {
         (f"walks{way}", measure, steps, contender)
         for way in ("", GIVEN)
-        for measure in ("PSNR", "SSIM", "feature distance")
+        for measure in ("PSNR", "SSIM", "feature distance", "perceptual distance")
         for steps in (2, 4)
         for contender in (FORGOTTEN, OTHER, LEFT, ELSEWHERE)
     }

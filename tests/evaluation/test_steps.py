@@ -29,7 +29,8 @@ def test_rows_are_those_of_the_other_sections_at_as_many_steps(pretrained, mater
         (measure, steps)
         for steps in COUNTS
         for measure in (
-            *("next view: feature distance", "next view: PSNR", "next view: detail"),
+            *("next view: feature distance", "next view: perceptual distance"),
+            *("next view: PSNR", "next view: detail"),
             *("drawing: caption found", "drawing: detail"),
         )
     }
