@@ -52,13 +52,14 @@ ORDER = [
     ),
     *("controls", "actions", "capabilities", "imports", "batch", "model", "tokenizers"),
     *("data", "worlds", "providers", "loop", "vision", "sound", "inference", "training"),
-    *("worldmodel", "walk", "evaluation", "prompts", "trained", "report", "recipe", "assembly"),
+    *("worldmodel", "walk", "evaluation", "prompts", "trained", "harness", "report", "recipe"),
+    "assembly",
     *("scaling", "studies", "paper", "cli"),
 ]
 
 NOT_OF_A_TRAINED_MODEL = {
     *("training", "worlds", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
-    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached", "sound.learning"),
+    *("harness", "scaling", "studies", "paper", "cli", "vision.learning", "vision.cached", "sound.learning"),
 }
 """Of chiasm: what neither loading a model nor sampling from it reads."""
 

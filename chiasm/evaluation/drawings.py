@@ -108,14 +108,13 @@ class Drawings(Measure[DrawingSettings]):
     def _measured(
         self, run: Run[DrawingSettings], train: Described, held_out: Described
     ) -> Findings:
-        captions, frames = _asked(held_out, run.settings.drawings)
+        captions, frames = asked_captions(held_out, run.settings.drawings)
         drawn, reference_encoder = (
             _draw(run, captions),
             open_reference_encoder(run.settings.reference_encoder),
         )
-        clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
         truth = _truth(run, held_out, frames)
-        probes = _fit_probes(run, _truth(run, train, clear), reference_encoder)
+        probes = fit_probes(run, train, reference_encoder)
         through = run.through_tokenizer(truth.pictures)
         seen = [run.features(each, reference_encoder) for each in (drawn, truth.pictures, through)]
         readings = [
@@ -172,7 +171,7 @@ def _captioned(run: Run[DrawingSettings], source: Source) -> list[tuple[str, Ima
     return [pairs[number] for number in spread(len(pairs), count)] if pairs else []
 
 
-def _asked(source: Described, count: int) -> tuple[list[str], np.ndarray]:
+def asked_captions(source: Described, count: int) -> tuple[list[str], np.ndarray]:
     """Returns held-out captions that ask for an image, and the frames that they describe."""
     captions: list[str] = []
     frames: list[int] = []
@@ -191,9 +190,12 @@ def _truth(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -> 
     return _Truth(pictures, facts, np.array([source.place_of(number) for number in numbers]))
 
 
-def _fit_probes(
-    run: Run[DrawingSettings], truth: _Truth, reference_encoder: Tokenizer | None
+def fit_probes(
+    run: Run[DrawingSettings], train: Described, reference_encoder: Tokenizer | None
 ) -> dict[str, Probe]:
+    """Returns a probe of each attribute that varies, fitted on real training frames."""
+    clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
+    truth = _truth(run, train, clear)
     features_NF = run.features(truth.pictures, reference_encoder)
     probes = {}
     for attribute in truth.facts[0]:
