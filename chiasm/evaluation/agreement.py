@@ -70,4 +70,5 @@ def _without_one(word: str) -> list[str]:
 
 
 _WHOLE = {short: word for word in _SHORT for short in _without_one(word)}
-"""A short form that lacks an apostrophe → the whole one."""
+_WHOLE["somebody'd"] = "somebodyd"
+"""A short form that lacks an apostrophe → the whole one; and one entry the other way round."""

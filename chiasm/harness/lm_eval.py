@@ -7,7 +7,7 @@ it and hands over to the harness's own command line.
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,20 +15,21 @@ import lm_eval.models  # noqa: F401  (its own models, which a first registration
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
-from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
-from chiasm.documents import Document
 from chiasm.errors import UserError
 from chiasm.harness.likelihoods import Continuation, likelihoods
-from chiasm.harness.requests import ending, prompt_spans, sampling_settings
+from chiasm.harness.requests import (
+    batch_size_of,
+    ending,
+    prompt_spans,
+    sampling_settings,
+    written,
+)
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
-
-BATCH_SIZE = 32
-"""Rows of a pass, and texts that are written together, where the harness says ``auto``."""
 
 MAX_TOKENS = 256
 """Tokens of a generated text where its task does not say how many: as of the harness's ``hf``."""
@@ -65,7 +66,7 @@ class ChiasmLM(TemplateLM):
         if not isinstance(pretrained, Pretrained):
             pretrained = Pretrained.load(pretrained, device)
         self._pretrained, self._sampler, self._seed = pretrained, Sampler(pretrained), seed
-        self.batch_size = _number(batch_size)
+        self.batch_size = batch_size_of(batch_size)
         self._counts: Counter[str] = Counter()
 
     @property
@@ -154,28 +155,26 @@ class ChiasmLM(TemplateLM):
             UserError: a task asks for more tokens than the context has, or for what
                 :func:`~chiasm.harness.requests.sampling_settings` refuses.
         """
-        prompts, groups, cuts = [], defaultdict(list), 0
+        most = min(MAX_TOKENS, self.max_length // 2)
+        prompts, settings, cuts = [], [], 0
         for number, (text, given, *media) in enumerate(request.args for request in requests):
-            settings = sampling_settings(self._normalized(given), self.batch_size)
-            left = text if media else self._left(text, settings)
+            settings.append(sampling_settings(given, most, self.batch_size))
+            left = text if media else self._left(text, settings[-1])
             cuts += left != text
             spans = prompt_spans(left, *map(_pictures, media))
             prompts.append(Request(spans, self._seed + number))
-            groups[settings].append(number)
         told = "contexts are cut from the left to leave room for what is generated"
         self._count("contexts_cut", cuts, len(requests), told)
-        written = [""] * len(requests)
-        with tqdm(total=len(requests), desc="chiasm: writing", disable=disable_tqdm) as bar:
-            for settings, numbers in groups.items():
-                for begin in range(0, len(numbers), self.batch_size):
-                    chunk = numbers[begin : begin + self.batch_size]
-                    found = self._sampler.generate([prompts[n] for n in chunk], settings)
-                    for number, spans in zip(chunk, found, strict=True):
-                        written[number] = Document(tuple(spans)).text
-                        args = requests[number].args[:2]
-                        self.cache_hook.add_partial("generate_until", args, written[number])
-                    bar.update(len(chunk))
-        return written
+        found = tqdm(
+            written(self._sampler, prompts, settings),
+            total=len(requests),
+            desc="chiasm: writing",
+            disable=disable_tqdm,
+        )
+        texts = dict(found)
+        for number, text in texts.items():
+            self.cache_hook.add_partial("generate_until", requests[number].args[:2], text)
+        return [texts[number] for number in range(len(requests))]
 
     def _loglikelihood_tokens(
         self, requests: list[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
@@ -214,16 +213,14 @@ class ChiasmLM(TemplateLM):
     def _scored(
         self, asked: Sequence[Continuation], disable_tqdm: bool
     ) -> list[tuple[float, bool]]:
-        found: dict[int, tuple[float, bool]] = {}
-        results = likelihoods(asked, self._pretrained, self.batch_size)
-        bar = tqdm(results, total=len(asked), desc="chiasm: scoring", disable=disable_tqdm)
-        for number, likelihood in bar:
-            found[number] = tuple(likelihood)
-        return [found[number] for number in range(len(asked))]
-
-    def _normalized(self, given: dict[str, Any]) -> dict[str, Any]:
-        most = min(MAX_TOKENS, self.max_length // 2)
-        return dict(normalize_gen_kwargs(given, default_max_gen_toks=most))
+        found = tqdm(
+            likelihoods(asked, self._pretrained, self.batch_size),
+            total=len(asked),
+            desc="chiasm: scoring",
+            disable=disable_tqdm,
+        )
+        results = dict(found)
+        return [tuple(results[number]) for number in range(len(asked))]
 
     def _left(self, text: str, settings: SamplingSettings) -> str:
         """Returns the ending of a context that leaves room for what is written."""
@@ -245,16 +242,6 @@ class ChiasmLM(TemplateLM):
                 f"the model reads at most {self.max_length} tokens, and {number} of {among} {told} "
                 f"(config.{name} of the results)"
             )
-
-
-def _number(batch_size: int | str) -> int:
-    if batch_size == "auto":
-        return BATCH_SIZE
-    if str(batch_size).isdigit() and int(batch_size):
-        return int(batch_size)
-    raise UserError(
-        "is no number", setting="batch_size", value=batch_size, remedy='give 1, 2, 3, … or "auto"'
-    )
 
 
 def _pictures(media: dict[str, Any]) -> list[Any]:

@@ -7,23 +7,25 @@ from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.harness.requests import ending, prompt_spans, sampling_settings
 
-PLAIN = {"until": ["\n", ""], "max_gen_toks": 8, "do_sample": False, "temperature": 0.0}
-
-
 def test_a_task_is_greedy_unless_it_samples() -> None:
-    greedy = sampling_settings({**PLAIN, "temperature": 0.7, "top_k": 5}, batch_size=4)
+    given = {"until": ["\n", ""], "max_gen_toks": 8, "temperature": 0.7, "top_k": 5}
+    greedy = sampling_settings({**given, "do_sample": False}, 99, 4)
     assert (greedy.temperature, greedy.top_k) == (0, None)
     assert (greedy.stop, greedy.max_tokens, greedy.max_items) == (("\n",), 8, 0)
-    sampled = sampling_settings({**PLAIN, "do_sample": True, "temperature": 0.7, "top_k": 5}, 4)
+    sampled = sampling_settings({**given, "do_sample": True}, 99, batch_size=4)
     assert (sampled.temperature, sampled.top_k, sampled.batch_size) == (0.7, 5, 4)
+    assert sampling_settings(given, 99, 4) == sampled
+    bare = sampling_settings({"until": "q"}, 99, 4)
+    assert (bare.temperature, bare.max_tokens, bare.stop) == (0, 99, ("q",))
+    assert sampling_settings({"max_new_tokens": 3, "do_sample": True}, 99, 4).temperature == 1
 
 
 def test_what_changes_nothing_is_taken_and_what_would_is_refused() -> None:
-    assert sampling_settings({**PLAIN, "top_p": 1.0, "num_beams": 1, "seed": None}, 1)
+    assert sampling_settings({"top_p": 1.0, "num_beams": 1, "seed": None}, 9, 1).max_tokens == 9
     with pytest.raises(UserError, match=r"generation_kwargs.top_p = 0.9 .* leave it out"):
-        sampling_settings({**PLAIN, "top_p": 0.9}, 1)
+        sampling_settings({"top_p": 0.9}, 9, 1)
     with pytest.raises(UserError, match="temperature"):
-        sampling_settings({**PLAIN, "do_sample": True, "temperature": -1.0}, 1)
+        sampling_settings({"do_sample": True, "temperature": -1.0}, 9, 1)
 
 
 @pytest.mark.parametrize("text", ["a view of the wall behind", "où est la 文字 façade ?" * 3, ""])
