@@ -59,7 +59,16 @@ ORDER = [
 
 NOT_OF_A_TRAINED_MODEL = {
     *("training", "worlds", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
-    *("harness", "scaling", "studies", "paper", "cli", "vision.learning", "vision.cached", "sound.learning"),
+    *(
+        "harness",
+        "scaling",
+        "studies",
+        "paper",
+        "cli",
+        "vision.learning",
+        "vision.cached",
+        "sound.learning",
+    ),
 }
 """Of chiasm: what neither loading a model nor sampling from it reads."""
 

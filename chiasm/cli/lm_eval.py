@@ -25,8 +25,9 @@ def lm_eval(run: Trained, context: typer.Context) -> None:
       chiasm lm-eval RUN --tasks mine --include_path my-tasks --output_path results
     """
     try:
-        import chiasm.harness.lm_eval
         from lm_eval.__main__ import cli_evaluate
+
+        import chiasm.harness.lm_eval  # noqa: F401  (registers the model)
     except ModuleNotFoundError as error:
         if error.name != "lm_eval":
             raise

@@ -76,9 +76,7 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
     return places
 
 
-def _row(
-    packed: list[Packed], sequence_length: int, reader: ItemReader, number: int
-) -> Row:
+def _row(packed: list[Packed], sequence_length: int, reader: ItemReader, number: int) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
     padding = np.zeros(sequence_length - sum(lengths), int)
     items = [list(document.items)[at] for piece, document, _ in packed for at in piece.items[:, 0]]

@@ -2,7 +2,7 @@
 
 Of ten people any nine are asked in turn, and an answer that three of them gave is right:
 accuracy = mean over the people left out of min(matches among the others / 3, 1). Written after the
-benchmark's own script (GT-Vision-Lab/VQA at a013f00), whose cleaning of words is kept to the letter.
+benchmark's own script (GT-Vision-Lab/VQA at a013f00), whose cleaning of words is kept.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from collections.abc import Sequence
 AGREEING = 3
 """People whose answer is right."""
 
-_PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_WITH_COMMA = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
 _ARTICLES = {"a", "an", "the"}
-_NUMBERS = dict(
-    zip("zero one two three four five six seven eight nine ten".split(), map(str, range(11)))
-) | {"none": "0"}
+_COUNTED = "zero one two three four five six seven eight nine ten"
+_NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED.split())} | {"none": "0"}
 
 _SHORT = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
@@ -31,7 +30,7 @@ _SHORT = """
     what's what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're
     why's won't would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're
     you've
-""".split()
+"""
 
 
 def vqa_accuracy(answer: str, people: Sequence[str]) -> float:
@@ -69,6 +68,6 @@ def _without_one(word: str) -> list[str]:
     return [word[:at] + word[at + 1 :] for at in places]
 
 
-_WHOLE = {short: word for word in _SHORT for short in _without_one(word)}
+_WHOLE = {short: word for word in _SHORT.split() for short in _without_one(word)}
 _WHOLE["somebody'd"] = "somebodyd"
 """A short form that lacks an apostrophe → the whole one; and one entry the other way round."""

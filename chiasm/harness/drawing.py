@@ -28,7 +28,6 @@ from chiasm.inference.request import Generated, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import picture_prompt
 from chiasm.settings import Settings
-from chiasm.tokenizers.parts import hash_weights
 from chiasm.toml import parse_settings
 from chiasm.whole import write_whole
 

@@ -75,7 +75,9 @@ def likelihoods(
         gain_R, best_R = [], []
         for begin in range(0, len(label_R), LOGITS_AT_ONCE):
             chunk = slice(begin, begin + LOGITS_AT_ONCE)
-            at_R, of_R = (torch.tensor(own[chunk], device=x_MD.device) for own in (position_R, label_R))
+            at_R, of_R = (
+                torch.tensor(own[chunk], device=x_MD.device) for own in (position_R, label_R)
+            )
             logits_RV = decoder.text_logits(x_MD[at_R]).float()
             gain_R += logits_RV.log_softmax(1).gather(1, of_R[:, None])[:, 0].tolist()
             best_R += (logits_RV.argmax(1) == of_R).tolist()
@@ -85,9 +87,7 @@ def likelihoods(
             yield number, Likelihood(sum(gain_R[own]), all(best_R[own]))
 
 
-def _passes(
-    documents: Iterable[Tokens], rows: int, width: int
-) -> Iterator[list[list[Tokens]]]:
+def _passes(documents: Iterable[Tokens], rows: int, width: int) -> Iterator[list[list[Tokens]]]:
     """Yields the documents of each pass by row; a document goes into the first row with room."""
     content: list[list[Tokens]] = []
     free: list[int] = []

@@ -74,12 +74,12 @@ class _Scored:
         missing = sorted(set(wanted) - set(found))
         strange = sorted(set(found) - set(wanted))
         if missing or strange:
-            of = f"{len(missing)} of {len(wanted)} pictures have none" if missing else ""
-            more = f"{len(strange)} are of pictures that were not drawn" if strange else ""
+            of = [f"{len(missing)} of {len(wanted)} pictures have none"] if missing else []
+            of += [f"{len(strange)} are of pictures that were not drawn"] if strange else []
             shown = ", ".join(map(str, (missing or strange)[:_UNSEEN]))
             raise UserError(
-                f"{path} has not the scores of this folder: {' and '.join(filter(None, (of, more)))}"
-                f", such as {shown}; score all of them, and nothing else"
+                f"{path} has not the scores of this folder: {' and '.join(of)}, such as {shown}; "
+                "score all of them, and nothing else"
             )
 
 
@@ -169,7 +169,9 @@ def _wise(scored: _Scored, results: Sequence[Path]) -> list[Row]:
     scored.refuse_missing(list(lines), numbers, results[0])
     verified = "score" in lines[numbers[0]]
     values = np.array([_wise_score(lines[number], verified) for number in numbers])
-    name, last = ("WISE_Verified", WISE_VERIFIED) if verified else ("WISE, as in the paper", WISE_PAPER)
+    name, last = (
+        ("WISE_Verified", WISE_VERIFIED) if verified else ("WISE, as in the paper", WISE_PAPER)
+    )
     groups = [next((own for own in last if number <= last[own]), "chemistry") for number in numbers]
     at = np.arange(len(numbers))
     return [scored.row(name, values, at, headline=True), *scored.by_group(groups, values, at)]
@@ -183,7 +185,9 @@ def _wise_score(line: Mapping[str, Any], verified: bool) -> float:
 
 def _t2i_compbench(scored: _Scored, results: Sequence[Path]) -> list[Row]:
     """Reads a list of ``question_id`` and ``answer``; its folder says which scorer it is of."""
-    found = {line["question_id"]: float(line["answer"]) for line in json.loads(results[0].read_text())}
+    found = {
+        line["question_id"]: float(line["answer"]) for line in json.loads(results[0].read_text())
+    }
     wanted = range(len(scored.prompts) * scored.drawn.samples)
     scored.refuse_missing(list(found), wanted, results[0])
     values = [found[number] for number in wanted]

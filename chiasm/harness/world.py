@@ -1,4 +1,4 @@
-"""A picture benchmark without a download: held-out captions, and probes that look for what they name.
+"""A picture benchmark without a download: held-out captions, and probes for what they name.
 
 The prompts have the form of GenEval's, and so have the results, which GenEval's own summary reads.
 The probes are those of the evaluation's measure of drawings.

@@ -87,7 +87,9 @@ def test_wise_and_t2i_compbench_find_pictures_by_name_alone(draw, tmp_path):
 def test_a_folder_drawn_in_parts_is_the_one_drawn_at_once(draw, tmp_path, name):
     draw(name, tmp_path / "once")
     draw(name, tmp_path / "parts")
-    files_of = layout_of(name).files(draw(name, tmp_path / "parts").read_prompts(), LAYOUTS[name].samples)
+    files_of = layout_of(name).files(
+        draw(name, tmp_path / "parts").read_prompts(), LAYOUTS[name].samples
+    )
     lost = [tmp_path / "parts" / file.path for file in files_of[1::2]]
     kept = [tmp_path / "parts" / file.path for file in files_of[::2]]
     times = [path.stat().st_mtime_ns for path in kept]

@@ -25,6 +25,7 @@ pytestmark = [
 from lm_eval.api.instance import Instance  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
 
+from chiasm.harness.likelihoods import Continuation, likelihoods  # noqa: E402
 from chiasm.harness.lm_eval import ChiasmLM  # noqa: E402
 
 CHOICES = [
@@ -32,7 +33,11 @@ CHOICES = [
     {"asked": "view of", "choices": ["a room", "an action", "one"], "right": 0},
     {"asked": "dx=+1.00 dy=", "choices": ["-0.25", "+0.25", "0"], "right": 2},
 ]
-TEXTS = [{"text": "action: dx=+1.00 dyaw=+20 then a view"}, {"text": " two  words\n"}, {"text": "é"}]
+TEXTS = [
+    {"text": "action: dx=+1.00 dyaw=+20 then a view"},
+    {"text": " two  words\n"},
+    {"text": "é"},
+]
 PROMPTS = [{"asked": "action:", "answer": "?"}, {"asked": "view of the", "answer": "?"}]
 
 MULTIPLE = """
@@ -207,11 +212,8 @@ def test_a_text_beyond_the_context_is_scored_in_windows_behind_bod(short_model) 
     for begin in range(longest, len(ids), longest):
         end = min(begin + longest, len(ids))
         windows.append((ids[end - longest - 1 : begin], ids[begin:end]))
-    spoken = [([model.prefix_token_id, *context], tokens) for context, tokens in windows]
-    expected = sum(
-        model._loglikelihood_tokens([((), context[1:] or context, tokens)], True)[0][0]
-        for context, tokens in spoken
-    )
+    asked = [Continuation(tuple(context), tuple(tokens)) for context, tokens in windows]
+    expected = sum(own.log_probability for _, own in likelihoods(asked, short_model, rows=1))
     assert found == pytest.approx(expected, abs=1e-3)
     assert model.get_model_info()["texts_in_windows"] == 1
     assert model.loglikelihood_rolling(requests("loglikelihood_rolling", ("",))) == [0.0]
@@ -227,11 +229,11 @@ def test_what_no_model_can_answer_is_told(short_model) -> None:
         model.loglikelihood(requests("loglikelihood", ("vie", "w")))
     with pytest.raises(UserError, match="max_gen_toks = 63 leaves no room for a prompt"):
         model.generate_until(requests("generate_until", ("view", {"max_gen_toks": 63})))
-    with pytest.raises(UserError, match="generation_kwargs.top_p = 0.5"):
+    with pytest.raises(UserError, match=r"generation_kwargs\.top_p = 0\.5"):
         model.generate_until(requests("generate_until", ("view", {"top_p": 0.5})))
+    heard = requests("generate_until", ("view", {"max_gen_toks": 4}, {"audio": []}))
     with pytest.raises(UserError, match="gives audio"):
-        asked = ("view", {"max_gen_toks": 4}, {"audio": []})
-        model.generate_until(requests("generate_until", asked))
+        model.generate_until(heard)
     with pytest.raises(UserError, match="batch_size = 'many'"):
         ChiasmLM(short_model, batch_size="many")
     with pytest.raises(UserError, match="does not exist"):

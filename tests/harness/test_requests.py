@@ -7,6 +7,7 @@ from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.harness.requests import ending, prompt_spans, sampling_settings
 
+
 def test_a_task_is_greedy_unless_it_samples() -> None:
     given = {"until": ["\n", ""], "max_gen_toks": 8, "temperature": 0.7, "top_k": 5}
     greedy = sampling_settings({**given, "do_sample": False}, 99, 4)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -94,8 +95,6 @@ def test_true_pictures_are_found_right(run: Run, draw, tmp_path: Path) -> None:
     for number, prompt in enumerate(drawn.read_prompts()):
         frame = next(n for n in range(60) if held_out.facts(n) == prompt.about["facts"])
         picture = tmp_path / "out" / f"{number:05d}" / "samples" / "0000.png"
-        from PIL import Image as PillowImage
-
         PillowImage.fromarray(held_out.picture(frame).data).save(picture)
     true = [json.loads(line) for line in world_results(run, drawn, tmp_path / "out").splitlines()]
     assert np.mean([line["correct"] for line in true]) > 0.95
