@@ -91,7 +91,8 @@ def draw_benchmark(
         )
         files = draw_pictures(pretrained, drawn, asked, out, display.on_stage)
     print(f"{len(files)} files of {len(asked)} prompts are in {out}, told of in {beside(out)}")
-    width, _ = PillowImage.open(out / files[0].path).size
+    with PillowImage.open(out / files[0].path) as first:
+        width = first.width
     score = f"chiasm score-benchmark {out}"
     if not from_world:
         side = width // math.isqrt(len(files[0].pictures))
