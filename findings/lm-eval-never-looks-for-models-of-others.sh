@@ -16,7 +16,9 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 python3 -m venv venv
-venv/bin/pip install --quiet lm_eval==0.4.13 setuptools
+# What importing its registry and models needs; tasks need the rest.
+venv/bin/pip install --quiet --no-deps lm_eval==0.4.13 numpy jinja2 markupsafe pyyaml tqdm \
+  typing_extensions more_itertools requests urllib3 idna certifi charset-normalizer setuptools
 mkdir package
 cat > package/pyproject.toml <<'EOF'
 [build-system]

@@ -7,7 +7,7 @@
 #   left out. The official files number the answers (answer_id), so nine are left. Local
 #   annotations without numbers are equal where the words are: all who agree are taken
 #   for the same person, nobody is left to agree with, and the accuracy is 0. Where people
-#   differ, whoever gave the model's answer is counted for others only: less than it is.
+#   differ it is too low: leaving out one of those who agree leaves all of them out.
 # What it means: give each answer a number of its own in a data set of yours, or a model
 #   that is always right scores 0 of 100 without a warning.
 set -euo pipefail
