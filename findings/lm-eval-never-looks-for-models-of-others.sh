@@ -18,19 +18,13 @@ cd "$dir"
 python3 -m venv venv
 # What importing its registry and models needs; tasks need the rest.
 venv/bin/pip install --quiet --no-deps lm_eval==0.4.13 numpy jinja2 markupsafe pyyaml tqdm \
-  typing_extensions more_itertools requests urllib3 idna certifi charset-normalizer setuptools
-mkdir package
-cat > package/pyproject.toml <<'EOF'
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "liker"
-version = "1"
-[project.entry-points."lm_eval.models"]
-liker = "liker:Liker"
-EOF
-cat > package/liker.py <<'EOF'
+  typing_extensions more_itertools requests urllib3 idna certifi charset-normalizer
+# A package with a model, as pip leaves it: its module, its name and its entry point.
+installed=$(echo venv/lib/python3*/site-packages)
+mkdir "$installed/liker-1.dist-info"
+printf 'Metadata-Version: 2.1\nName: liker\nVersion: 1\n' > "$installed/liker-1.dist-info/METADATA"
+printf '[lm_eval.models]\nliker = liker:Liker\n' > "$installed/liker-1.dist-info/entry_points.txt"
+cat > "$installed/liker.py" <<'EOF'
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
@@ -41,7 +35,6 @@ class Liker(LM):
     def loglikelihood_rolling(self, requests): ...
     def generate_until(self, requests): ...
 EOF
-venv/bin/pip install --quiet --no-build-isolation ./package
 cat > check.py <<'EOF'
 import importlib.metadata
 import subprocess

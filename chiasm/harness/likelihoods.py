@@ -59,30 +59,19 @@ def likelihoods(
     alike: dict[Tokens, list[int]] = defaultdict(list)
     for number, each in enumerate(continuations):
         alike[each.read].append(number)
-    width, decoder = pretrained.context_positions, pretrained.decoder
+    width = pretrained.context_positions
     for content in _passes(sorted(alike, key=len, reverse=True), rows, width):
         x_MD = _hidden(content, pretrained)
-        numbers, position_R, label_R = [], [], []
-        for row, documents in enumerate(content):
-            end = row * width
-            for read in documents:
-                end += 1 + len(read)
-                for number in alike[read]:
-                    label = continuations[number].tokens
-                    numbers.append(number)
-                    position_R += range(end - len(label), end)
-                    label_R += label
-        gain_R, best_R = [], []
-        for begin in range(0, len(label_R), LOGITS_AT_ONCE):
-            chunk = slice(begin, begin + LOGITS_AT_ONCE)
-            at_R, of_R = (
-                torch.tensor(own[chunk], device=x_MD.device) for own in (position_R, label_R)
-            )
-            logits_RV = decoder.text_logits(x_MD[at_R]).float()
-            gain_R += logits_RV.log_softmax(1).gather(1, of_R[:, None])[:, 0].tolist()
-            best_R += (logits_RV.argmax(1) == of_R).tolist()
+        asked = [(number, end) for read, end in _ends(content, width) for number in alike[read]]
+        label_R = [token for number, _ in asked for token in continuations[number].tokens]
+        position_R = [
+            position
+            for number, end in asked
+            for position in range(end - len(continuations[number].tokens), end)
+        ]
+        gain_R, best_R = _predicted(x_MD, position_R, label_R, pretrained)
         begin = 0
-        for number in numbers:
+        for number, _ in asked:
             own = slice(begin, begin := begin + len(continuations[number].tokens))
             yield number, Likelihood(sum(gain_R[own]), all(best_R[own]))
 
@@ -117,3 +106,27 @@ def _hidden(content: list[list[Tokens]], pretrained: Pretrained) -> torch.Tensor
         packed, pretrained.text_tokenizer, pretrained.tokenizers, pretrained.context_positions
     )
     return hidden_vectors(batch.to(pretrained.device), pretrained)
+
+
+def _ends(content: list[list[Tokens]], width: int) -> Iterator[tuple[Tokens, int]]:
+    """Yields each document with the position behind its last token."""
+    for row, documents in enumerate(content):
+        end = row * width
+        for document in documents:
+            end += 1 + len(document)
+            yield document, end
+
+
+def _predicted(
+    x_MD: torch.Tensor, position_R: list[int], label_R: list[int], pretrained: Pretrained
+) -> tuple[list[float], list[bool]]:
+    """Returns the log-probability of each label at its position, and whether it is the largest."""
+    gain_R: list[float] = []
+    best_R: list[bool] = []
+    for begin in range(0, len(label_R), LOGITS_AT_ONCE):
+        chunk = slice(begin, begin + LOGITS_AT_ONCE)
+        at_R, of_R = (torch.tensor(own[chunk], device=x_MD.device) for own in (position_R, label_R))
+        logits_RV = pretrained.decoder.text_logits(x_MD[at_R]).float()
+        gain_R += logits_RV.log_softmax(1).gather(1, of_R[:, None])[:, 0].tolist()
+        best_R += (logits_RV.argmax(1) == of_R).tolist()
+    return gain_R, best_R

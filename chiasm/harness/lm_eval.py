@@ -199,8 +199,8 @@ class ChiasmLM(TemplateLM):
         told = "contexts are longer: they are cut from the left"
         self._count("contexts_cut", cuts, len(requests), told)
         found = self._scored(asked, disable_tqdm)
-        for (texts, *_), result in zip(requests, found, strict=True):
-            self.cache_hook.add_partial("loglikelihood", texts, result)
+        for request, result in zip(requests, found, strict=True):
+            self.cache_hook.add_partial("loglikelihood", request[0], result)
         return found
 
     def _behind_bod(self, context: Sequence[int], tokens: Sequence[int]) -> Continuation:
