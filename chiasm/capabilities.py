@@ -166,6 +166,14 @@ class Questioning(Source, Protocol):
 
 
 @runtime_checkable
+class Answered(Source, Protocol):
+    """A source whose questions may have several true answers, such as those of ten people."""
+
+    def answers(self, index: int) -> Sequence[Sequence[str]]:
+        """Returns all answers to each question of a document, in order; empty without any."""
+
+
+@runtime_checkable
 class Sounding(Source, Protocol):
     """A source whose frames sound, with the truth of what is heard."""
 

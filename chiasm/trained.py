@@ -32,8 +32,6 @@ from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import IMAGINING, Ended, Request, SamplingSettings, TextWritten
 from chiasm.inference.sampler import Sampler
-from chiasm.model.inputs import DecoderInput
-from chiasm.model.mask import IntervalMask
 from chiasm.prompts import Output, Picture, Prompt, image, like, lists, output, spans
 from chiasm.toml import parse_settings
 
@@ -209,15 +207,13 @@ class Model(Pretrained):
         Raises:
             UserError: as for :meth:`write`.
         """
-        from chiasm.evaluation.scoring import all_at, batches
+        from chiasm.evaluation.scoring import batches, hidden_vectors
 
         documents = self._documents(prompts, 0)
         sums_ND = torch.zeros(len(documents), self.decoder.settings.width, device=self.device)
         counts_N1 = sums_ND.new_zeros(len(documents), 1)
         for begin, batch in batches(documents, self):
-            latents = self.tokenizers.encode(batch.slots)
-            inputs = DecoderInput.from_batch(batch, latents, all_at(batch, 1.0))
-            x_MD = self.decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1).float()
+            x_MD = hidden_vectors(batch, self).float()
             source_M = batch.source_BT.flatten()
             filled_R = (source_M >= 0).nonzero().squeeze(1)
             of_R = begin + source_M[filled_R]

@@ -52,13 +52,13 @@ ORDER = [
     ),
     *("controls", "actions", "capabilities", "imports", "batch", "model", "tokenizers"),
     *("data", "worlds", "providers", "loop", "vision", "sound", "inference", "training"),
-    *("worldmodel", "loopback", "walk", "evaluation", "prompts", "trained", "report", "demo"),
-    *("recipe", "assembly", "scaling", "studies", "paper", "cli"),
+    *("worldmodel", "loopback", "walk", "evaluation", "prompts", "trained", "harness", "report"),
+    *("demo", "recipe", "assembly", "scaling", "studies", "paper", "cli"),
 ]
 
 NOT_OF_A_TRAINED_MODEL = {
     *("training", "worlds", "worldmodel", "loopback", "walk", "evaluation", "report", "demo"),
-    *("recipe", "assembly", "scaling", "studies", "paper", "cli", "vision.learning"),
+    *("harness", "recipe", "assembly", "scaling", "studies", "paper", "cli", "vision.learning"),
     *("vision.cached", "sound.learning"),
 }
 """Of chiasm: what neither loading a model nor sampling from it reads."""

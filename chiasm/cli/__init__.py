@@ -20,6 +20,10 @@ walk.py        chiasm walk: a page on which a model's imagination is walked thro
 demo.py        chiasm demo: a page on which a model is used
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
+lm_eval.py     chiasm lm-eval: answer the tasks of lm-evaluation-harness
+benchmarks.py  opens the run whose held-out captions are a picture benchmark
+draw_benchmark.py   chiasm draw-benchmark: the pictures that a picture benchmark scores
+score_benchmark.py  chiasm score-benchmark: its scores, read back or made here
 experts.py     chiasm experts: what the routers of a mixture of experts learned
 planning.py    chiasm scaling plan: an IsoFLOP study
 scaling.py     chiasm scaling: fit what a study measured, forecast from it
@@ -64,6 +68,9 @@ VERBS = {
     "shown.",
     "experts": "What the routers learned, on held-out data; writes experts/atlas.html into the "
     "run.",
+    "lm-eval": "Answer the tasks of lm-evaluation-harness; what follows RUN are its own options.",
+    "draw-benchmark": "Draw the prompts of GenEval, GenEval 2, DPG-Bench, WISE or T2I-CompBench.",
+    "score-benchmark": "Read a picture benchmark's scores into our table.",
     "data": "The data stream.",
     "vision": "Vision tokenizers.",
     "sound": "Tokenizers of sound.",
@@ -74,7 +81,7 @@ VERBS = {
 }
 """Help of each verb in the list of verbs: the first words of the verb's own help."""
 
-MODULES = {name: "plans" if name == "plan" else name for name in VERBS}
+MODULES = {name: "plans" if name == "plan" else name.replace("-", "_") for name in VERBS}
 """Module of each verb."""
 
 app = typer.Typer(

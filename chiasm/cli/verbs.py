@@ -30,11 +30,15 @@ def list_verb(app: typer.Typer, name: str, module: str, told: str) -> None:
 
 
 def load_verb(name: str, module: str) -> Any:
-    """Returns a verb's command; one with verbs of its own is a group of commands."""
+    """Returns a verb's command; one with verbs of its own is a group of commands.
+
+    ``TAKING`` of its module says how the command line is read, where another program reads a part.
+    """
     found = import_module(f"chiasm.cli.{module}")
     alone = typer.Typer()
     if hasattr(found, "app"):
         alone.add_typer(found.app, name=name)
     else:
-        alone.command(name)(getattr(found, name))
+        taking = getattr(found, "TAKING", None)
+        alone.command(name, context_settings=taking)(getattr(found, name.replace("-", "_")))
     return typer.main.get_group(alone).commands[name]

@@ -40,19 +40,19 @@ def refuse_short_rows(sequence_length: int, streams: Streams) -> None:
         )
 
 
+_NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
+
+
 class Piece(NamedTuple):
     """Token numbers of a document, of a part that fits a row, or of one item or text."""
 
     ids: np.ndarray
     """int64 [n]: token numbers, of a document from ``<bod>`` to ``<eod>``."""
-    items: np.ndarray
+    items: np.ndarray = _NO_ITEMS
     """int64 [k, 3]: each item's number in its document, the number of the stream that reads it, and
     1 for a target or 0 for context."""
     grids: tuple[tuple[int, ...], ...] = ()
     """Latent tokens along each axis of each item."""
-
-
-_NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
 
 
 class DocumentEncoder:
@@ -89,7 +89,7 @@ class DocumentEncoder:
                 for text in ["".join(texts)] if joined else texts:
                     ids, most = self._tokenizer.encode_array(text), self._capacity
                     for begin in range(0, len(ids), most):
-                        yield Piece(ids[begin : begin + most], _NO_ITEMS)
+                        yield Piece(ids[begin : begin + most])
                 continue
             for span in run:
                 assert isinstance(span, Continuous)

@@ -107,6 +107,10 @@ class FolderSource(ABC):
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms: ``turn`` chooses among its texts."""
 
+    def answers(self, index: int) -> tuple[tuple[str, ...], ...]:
+        """Returns all answers to each question of a document; empty where none are asked."""
+        return ()
+
     def selected(self, indices: np.ndarray) -> Selection:
         """Returns some of the documents as a source."""
         return Selection(self, indices)
@@ -223,6 +227,10 @@ class QuestionSource(FolderSource):
         question, answer = questions[turn % len(questions)], answers[turn % len(answers)]
         return Document((Image(data, target=False), *question_spans(question, answer)))
 
+    def answers(self, index: int) -> tuple[tuple[str, ...]]:
+        """Returns all answers to the only question of a document."""
+        return (self._row(index)[2],)
+
     def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
         questions, answers = words
         return ["\0".join((*questions, "", *answers)).encode()]
@@ -247,6 +255,10 @@ class Selection:
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms."""
         return self._source.variant(int(self._indices[index]), turn)
+
+    def answers(self, index: int) -> tuple[tuple[str, ...], ...]:
+        """Returns all answers to each question of a document."""
+        return self._source.answers(int(self._indices[index]))
 
     def cluster_of(self, index: int) -> int:
         """Returns the identity that documents of one group, picture or text share."""

@@ -14,6 +14,9 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document
 from chiasm.errors import UserError
 
+Packed = tuple[Piece, Document, int]
+"""A piece, the document whose items it holds, and the number of its source."""
+
 
 def pack_documents(
     documents: Sequence[Document],
@@ -45,9 +48,20 @@ def pack_documents(
         for piece in encode(document)
     ]
     places = first_fit([len(piece.ids) for piece, _, _ in pieces], sequence_length)
-    content: list[list[tuple[Piece, Document, int]]] = [[] for _ in range(max(places) + 1)]
+    content: list[list[Packed]] = [[] for _ in range(max(places) + 1)]
     for place, piece in zip(places, pieces, strict=True):
         content[place].append(piece)
+    return pack_pieces(content, tokenizer, reader, sequence_length, source_names)
+
+
+def pack_pieces(
+    content: Sequence[list[Packed]],
+    tokenizer: TextTokenizer,
+    reader: ItemReader,
+    sequence_length: int,
+    source_names: tuple[str, ...] = ("documents",),
+) -> PackedBatch:
+    """Returns rows whose pieces are given, as one batch; no condition is dropped."""
     rows = [_row(packed, sequence_length, reader, number) for number, packed in enumerate(content)]
     return Assembler(tokenizer, reader.streams, source_names, condition_dropout=0.0, seed=0)(rows)
 
@@ -62,9 +76,7 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
     return places
 
 
-def _row(
-    packed: list[tuple[Piece, Document, int]], sequence_length: int, reader: ItemReader, number: int
-) -> Row:
+def _row(packed: list[Packed], sequence_length: int, reader: ItemReader, number: int) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
     padding = np.zeros(sequence_length - sum(lengths), int)
     items = [list(document.items)[at] for piece, document, _ in packed for at in piece.items[:, 0]]

@@ -20,6 +20,7 @@ text.py        bits per byte against n-grams; sentences that recur
 flow.py        flow loss at fixed noise levels
 drawings.py    caption → picture, read by probes
 sounds.py      words → sound, heard by a probe; sound → words
+agreement.py   VQAv2's accuracy, by the answers of several people
 questions.py   answers against the majority and against a blank image or silence
 hearing.py     probes of the model's states behind a sound
 crossings.py   picture → sound, and sound → picture

@@ -113,9 +113,8 @@ class Drawings(Measure[DrawingSettings]):
             draw_captions(run, captions),
             open_reference_encoder(run.settings.reference_encoder),
         )
-        clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
         truth = truth_of(run, held_out, frames)
-        probes = fit_probes(run, truth_of(run, train, clear), reference_encoder)
+        probes = fit_probes(run, train, reference_encoder)
         through = run.through_tokenizer(truth.pictures)
         seen = [run.features(each, reference_encoder) for each in (drawn, truth.pictures, through)]
         readings = [
@@ -193,9 +192,11 @@ def truth_of(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -
 
 
 def fit_probes(
-    run: Run[DrawingSettings], truth: _Truth, reference_encoder: Tokenizer | None
+    run: Run[DrawingSettings], train: Described, reference_encoder: Tokenizer | None
 ) -> dict[str, Probe]:
-    """Returns a probe of each attribute that differs between these frames."""
+    """Returns a probe of each attribute that varies, fitted on real training frames."""
+    clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
+    truth = truth_of(run, train, clear)
     features_NF = run.features(truth.pictures, reference_encoder)
     probes = {}
     for attribute in truth.facts[0]:

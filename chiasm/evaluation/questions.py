@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from chiasm.capabilities import Questioning
+from chiasm.capabilities import Answered, Questioning
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import NEXT_QUESTION, Image, Sound, Source, Text
+from chiasm.evaluation.agreement import AGREEING, vqa_accuracy
 from chiasm.evaluation.evaluation import Findings, Panel, Sample, SoundPanel
 from chiasm.evaluation.material import cluster_of, picked, spread
 from chiasm.evaluation.measure import Measure
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ALL = "all kinds"
 BEYOND = "true answers that cannot be given: beyond answer_tokens or context, or lost in tokens"
+AGREEMENT = "answers that people gave, by the accuracy of VQAv2"
 
 MAJORITY_DOCUMENTS = 1500
 """Most training documents whose questions the majority answers are counted on."""
@@ -47,6 +49,8 @@ class Asked:
     prompt: Text
     answer: Text
     """Text that follows the prompt in a document."""
+    people: tuple[str, ...] = ()
+    """All true answers, where the source has several."""
 
     @property
     def truth(self) -> str:
@@ -74,7 +78,9 @@ class Questions(Measure[QuestionSettings]):
         "only when they match exactly, all lines of them. As many tokens are written as the "
         "longest true answer of the source has. The majority answer is the most frequent one to "
         "questions of that kind in training; the blank image is one grey picture in place of the "
-        "view, with the same model and question, and silence is that in place of a sound."
+        "view, with the same model and question, and silence is that in place of a sound. The "
+        "accuracy of VQAv2 is of questions that four people or more answered: an answer that three "
+        "of the others gave is right, one or two of them are a part of that."
     )
     heading = "What it answers"
     lead = "Questions about held-out views, answered greedily."
@@ -141,8 +147,10 @@ def _questions(
         cluster = cluster_of(source, number, document)
         known = source.question_kinds(number) if isinstance(source, Questioning) else ()
         kinds = known or [source.name] * len(answers)
-        for kind, prompt, answered in zip(kinds, prompts, answers, strict=True):
-            yield Asked(first, cluster, kind, prompt, answered)
+        people = source.answers(number) if isinstance(source, Answered) else ()
+        people = people or [()] * len(answers)
+        for kind, prompt, answered, said in zip(kinds, prompts, answers, people, strict=True):
+            yield Asked(first, cluster, kind, prompt, answered, tuple(said))
 
 
 def _balanced(asked: Iterable[Asked], count: int) -> list[Asked]:
@@ -181,6 +189,7 @@ def _measure(
             label = f"questions answered right, {kind.replace('_', ' ')}{of}"
             headline = kind == ALL
             rows.append(measure.row(label, right[own], answers[own], baseline, headline=headline))
+    rows += _agreement(run, asked, {without: blind, "majority answer": usual}, seen, of)
     if beyond.any():
         measure = run.measurement(Questions.section, "share", "lower", clusters)
         rows.append(measure.row(f"{BEYOND} ({run.settings.answer_tokens}){of}", beyond))
@@ -193,6 +202,27 @@ def _measure(
         for each, given in zip(asked[: run.settings.shown], seen, strict=False)
     ]
     return rows, samples
+
+
+def _agreement(
+    run: Run[QuestionSettings],
+    asked: list[Asked],
+    baselines: dict[str, list[str]],
+    seen: list[str],
+    of: str,
+) -> list[Row]:
+    """Returns the accuracy of VQAv2, of questions that enough people answered for a right one."""
+    enough = [number for number, each in enumerate(asked) if len(each.people) > AGREEING]
+    if not enough:
+        return []
+
+    def accuracies(given: list[str]) -> list[float]:
+        return [vqa_accuracy(given[number], asked[number].people) for number in enough]
+
+    clusters = [asked[number].cluster for number in enough]
+    measure = run.measurement(Questions.section, "share", "higher", clusters)
+    others = {name: accuracies(given) for name, given in baselines.items()}
+    return measure.rows(f"{AGREEMENT}{of}", accuracies(seen), others)
 
 
 def _panel(run: Run[QuestionSettings], item: Image | Sound) -> Panel | SoundPanel:

@@ -3,7 +3,7 @@
 A packed batch keeps a source number at every position; here each document is a source of its own,
 so the objective's sums by source are sums by document.
 
-Shape suffixes: D documents; those of a packed batch besides.
+Shape suffixes: D documents; M positions and those of a packed batch besides.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.inference.pretrained import Pretrained
+from chiasm.model.inputs import DecoderInput
+from chiasm.model.mask import IntervalMask
 from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings
 
@@ -71,6 +73,13 @@ def batches(
             source_names=tuple(map(str, range(len(chunk)))),
         )
         yield begin, batch.to(pretrained.device)
+
+
+def hidden_vectors(batch: PackedBatch, pretrained: Pretrained) -> Tensor:
+    """Returns the vectors [M, D] that the heads read, of all positions, with items clean."""
+    latents = pretrained.tokenizers.encode(batch.slots)
+    inputs = DecoderInput.from_batch(batch, latents, all_at(batch, 1.0))
+    return pretrained.decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1)
 
 
 @torch.inference_mode()

@@ -105,8 +105,7 @@ def _drawings(run: Run[SolverStepSettings], train: Described, held_out: Describe
     """Returns the findings on pictures drawn from captions."""
     captions, frames = asked_captions(held_out, run.settings.drawings)
     encoder = open_reference_encoder(run.settings.reference_encoder)
-    clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
-    probes = fit_probes(run, truth_of(run, train, clear), encoder)
+    probes = fit_probes(run, train, encoder)
     truth = truth_of(run, held_out, frames)
     through = run.through_tokenizer(truth.pictures)
     measure = run.measurement(SolverSteps.section, "share", "higher", truth.clusters)

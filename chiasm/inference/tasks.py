@@ -79,8 +79,12 @@ def draw(
     seed: int = 0,
 ) -> list[np.ndarray]:
     """Returns one image per caption: uint8 [H, W, 3]."""
-    prompts = [(Text(f"picture: {words}"),) for words in captions]
-    return _draw(sampler, prompts, settings, seed)
+    return _draw(sampler, list(map(picture_prompt, captions)), settings, seed)
+
+
+def picture_prompt(words: str) -> tuple[Text]:
+    """Returns what a picture is drawn behind, as documents have its caption."""
+    return (Text(f"picture: {words}"),)
 
 
 def synthesize(

@@ -167,6 +167,8 @@ def test_answers_in_lists_take_turns_and_the_first_is_the_one_to_score():
     said = {source.variant(0, turn).text for turn in range(6)}
     assert len(said) == 6
     assert Selection(source, np.array([0])).varied
+    assert source.answers(0) == (("red", "rot", "rouge"),)
+    assert Selection(source, np.array([0])).answers(0) == source.answers(0)
 
 
 @pytest.mark.parametrize("source", [ImageTextSource, TextSource, QuestionSource])

@@ -9,6 +9,7 @@ from chiasm.documents import Document, Image, Sound, question_spans
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.questions import (
+    AGREEMENT,
     Asked,
     Questions,
     _answers,
@@ -214,3 +215,28 @@ def test_rows_of_two_sources_of_questions_name_them(pretrained, settings):
     }
     pairs = [(row.section, row.name, row.baseline_name) for row in rows]
     assert len(pairs) == len(set(pairs))
+
+
+class Crowd(Album):
+    """The album's questions, each answered by so many people: all gave its answer but two."""
+
+    people = 5
+
+    def answers(self, index):
+        [answer] = [answer for _, answer in self._asked[index : index + 1]]
+        return [[answer] * (self.people - 2) + ["no idea", "nothing"]]
+
+
+class Few(Crowd):
+    people = 3
+
+
+@pytest.mark.slow
+def test_where_people_answered_vqav2s_accuracy_stands_beside_exact_answers(knowing, settings):
+    rows = {row.name: row for row in answered(knowing, Crowd(together=False), settings).rows}
+    assert rows["questions answered right, all kinds"].value == 1
+    # Three of five agree: two are left where one of them is left out, three where another is.
+    assert rows[AGREEMENT].value == pytest.approx((3 * 2 / 3 + 2 * 1) / 5)
+    assert rows[AGREEMENT].num_items == 4
+    few = answered(knowing, Few(together=False), settings).rows
+    assert AGREEMENT not in {row.name for row in few}
