@@ -31,7 +31,7 @@ from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 from chiasm.ranks import ALONE, Ranks
-from chiasm.recipe import Recipe
+from chiasm.recipe import Recipe, resolved
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Objective
 from chiasm.training.parallel import (
@@ -175,6 +175,7 @@ def build_run(
         placement=placement,
         tell=tell,
     )
+    trainer.about = resolved(recipe)
     return Run(recipe, inputs, stream, trainer)
 
 

@@ -18,6 +18,7 @@ starts.py      opens where such a walk begins
 imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+export.py      chiasm export: a trained model for others, and to a hub
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 experts.py     chiasm experts: what the routers of a mixture of experts learned
 planning.py    chiasm scaling plan: an IsoFLOP study
@@ -58,6 +59,8 @@ VERBS = {
     "view.",
     "evaluate": "Measure a run on held-out data; writes report.html, report.json and overview.png "
     "into it.",
+    "export": "Write a model for others: weights, tokenizers, recipe, card and checksums in one "
+    "folder.",
     "plan": "Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each "
     "shown.",
     "experts": "What the routers learned, on held-out data; writes experts/atlas.html into the "

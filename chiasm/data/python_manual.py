@@ -20,6 +20,8 @@ class ManualSettings(SourceSettings):
     """The reference texts of this Python: another domain to measure words on."""
 
     kind: Literal["python_manual"] = "python_manual"
+    license: str = "psf-2.0"
+    """Of the data: Python's own."""
 
     @property
     def has_pictures(self) -> bool:

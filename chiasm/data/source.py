@@ -91,6 +91,8 @@ class SourceSettings(Settings):
     """Which registered class these settings are of."""
     weight: float = Field(1.0, gt=0)
     """Share of the positions, relative to the other sources' weights."""
+    license: str = ""
+    """Of the data, such as ``cc-by-4.0``, for the card of an exported model."""
 
     is_made: ClassVar[bool] = False
     """Whether opening generates the data, which is slow: other sources are opened first."""

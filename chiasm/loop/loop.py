@@ -23,7 +23,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -39,6 +40,7 @@ from chiasm.loop.settings import LoopSettings
 from chiasm.loop.spikes import asks_for_rollback, is_spike, refuse_repeated_failure
 from chiasm.loop.state import Stream, TrainingState
 from chiasm.loop.trace import Trace
+from chiasm.loop.tracker import Tracker
 from chiasm.ranks import ALONE, Ranks
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
@@ -76,6 +78,10 @@ class Loop(ABC, Generic[Found]):
     """Hash of everything that determines the numbers: other checkpoints are refused."""
     kept_steps: frozenset[int] = frozenset()
     """Steps after which a checkpoint is made and stays, beside those of the settings."""
+    about: Mapping[str, Any] = MappingProxyType({})
+    """What a tracker shows: settings, and the run's ``name``."""
+    tracker: Tracker | None = None
+    """The tracker that metrics are sent to; None before :meth:`run`, and of most runs."""
 
     def __init__(
         self,
@@ -186,12 +192,19 @@ class Loop(ABC, Generic[Found]):
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
             with (
-                closing(MetricsLog(folder, step) if self.ranks.is_first else NoLog()) as log,
+                closing(self._log(folder, step)) as log,
                 threads.in_use(step),
             ):
                 trace = Trace(folder, self.settings.trace_step, self.ranks.rank, self.tell)
                 yield from self._train(checkpoints, log, stop, on_step, threads.after_step, trace)
         return_freed_memory(self.device)
+
+    def _log(self, folder: Path, step: int) -> MetricsLog | NoLog:
+        if not self.ranks.is_first:
+            return NoLog()
+        if self.settings.tracker.kind is not None:
+            self.tracker = Tracker(self.settings.tracker, folder, self.about, self.tell)
+        return MetricsLog(folder, step, self.tracker)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
         """Returns what sets the number of threads; compiled code keeps that of its compilation."""

@@ -75,6 +75,10 @@ class Cell:
 def _chosen(recipe: Recipe) -> dict[str, Any]:
     """Returns the settings that differ from their defaults, as plain values."""
     chosen = recipe.model_dump(mode="json", exclude_defaults=True)
+    # Nothing that is learned depends on these.
+    chosen.get("training", {}).pop("tracker", None)
+    for source in chosen["stream"]["sources"].values():
+        source.pop("license", None)
     optimizer = chosen.get("training", {}).get("optimizer", {})
     if optimizer.get("kind") == OPTIMIZERS.default:  # as before there were kinds
         del optimizer["kind"]

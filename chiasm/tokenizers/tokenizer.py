@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -287,9 +288,18 @@ class Tokenizer(nn.Module):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def describe(self) -> dict[str, Any]:
-        """Returns what :meth:`open` needs beside :attr:`weights`, as JSON has it."""
-        parts = {role: {"kind": part.kind, **part.describe()} for role, part in self._roles.items()}
+    def describe(self, carried_to: Path | None = None) -> dict[str, Any]:
+        """Returns what :meth:`open` needs beside :attr:`weights`, as JSON has it.
+
+        ``carried_to``: a folder that gets what other folders refer to (:meth:`Part.carry`).
+        """
+        parts = {
+            role: {
+                "kind": part.kind,
+                **(part.carry(carried_to, self.statistics) if carried_to else part.describe()),
+            }
+            for role, part in self._roles.items()
+        }
         varies = {"varies": True} if self.varies else {}
         return {"name": self.name, **parts, **varies, "statistics": asdict(self.statistics)}
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 Own = TypeVar("Own", bound=Settings)
 
 _TASKS = (*TASKS, *SOUND_TASKS, INVERSE, INSTRUCTIONS)
+FREEDOOM = "bsd-3-clause"
+"""Freedoom's license."""
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
 
@@ -47,6 +49,8 @@ class WorldSourceSettings(SourceSettings):
     task: str = ""
     """text, image_text, video, action_video, inverse_dynamics, vqa or instructions; with
     world.sounds = true also sound_text, image_sound, action_video_sound or aqa."""
+    license: str = FREEDOOM
+    """Of the data; rendered pictures show Freedoom's textures."""
 
     is_made: ClassVar[bool] = True
 
@@ -128,6 +132,8 @@ class FreedoomSettings(SourceSettings):
     """Action videos of walks through the maps that come with the engine: another domain."""
 
     kind: Literal["freedoom"] = "freedoom"
+    license: str = FREEDOOM
+    """Of the data; the maps are Freedoom's."""
     maps: int = Field(24, ge=1)
     """The first so many."""
     walks_per_map: int = Field(4, ge=1)
