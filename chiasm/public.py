@@ -1,4 +1,4 @@
-"""Texts for others: without the folders and users of one machine, and without secrets of addresses."""
+"""Texts for others: without folders and users of one machine, and secrets of addresses."""
 
 from __future__ import annotations
 

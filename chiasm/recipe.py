@@ -148,6 +148,7 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
         yield from _source_errors(name, source)
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
     yield from _routing_without_router(recipe)
+    yield from _adapters_of_nothing(recipe)
 
 
 def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
@@ -172,6 +173,18 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     for name, is_asked in asked.items():
         if is_asked:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
+
+
+def _adapters_of_nothing(recipe: Recipe) -> Iterator[UserError]:
+    """Yields errors for adapters without a trained model, or beside frozen parameters."""
+    if recipe.training.lora is None:
+        return
+    if recipe.initialize.model is None:
+        why = "adapts a trained model, and initialize.model is not set"
+        yield recipe.error("training.lora", why, "name one, or leave it out")
+    if recipe.training.frozen:
+        why = "is for training without training.lora, which trains nothing but what it says"
+        yield recipe.error("training.frozen", why, "leave it out")
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

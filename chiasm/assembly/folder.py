@@ -120,7 +120,7 @@ def train_runs(
     recipes: Mapping[Path, Recipe],
     *,
     material: Material,
-    inputs_from: Path,
+    inputs_from: Path | None,
     common: Mapping[Path, CommonSteps] | None = None,
     cache_folder: Path | None = None,
     command: str = "",

@@ -68,7 +68,7 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
 
 
 _FREE = ("training.parallel.", "training.tracker.")
-"""Settings of how ranks share the work, and where metrics go, which another start may choose anew."""
+"""Of how ranks share the work and where metrics go, which another start may choose anew."""
 
 _MOVED = re.compile(r"stream\.sources\.[^.]+\.((held_out_)?path|license) = ")
 """A difference between recipes that does not matter if the data are the same."""

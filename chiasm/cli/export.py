@@ -18,9 +18,7 @@ def export(
     license_: Annotated[
         str, typer.Option("--license", help="License of the model, such as apache-2.0.")
     ] = "",
-    set_: Annotated[
-        list[str] | None, overrides("stream.sources.photos.license=cc-by-4.0")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("stream.sources.photos.license=cc-by-4.0")] = None,
     push: Annotated[
         str, typer.Option(metavar="OWNER/NAME", help="Write it to this model of the hub as well.")
     ] = "",

@@ -2,8 +2,8 @@
 
     model.safetensors    the decoder's weights, float32
     tokenizer.json       the text tokenizer
-    streams/NAME/        the tokenizer of a stream, unless the package ships it; of published weights
-                         only where they are, unless the folder is portable
+    streams/NAME/        the tokenizer of a stream, unless the package ships it; of published
+                         weights only where they are, unless the folder is portable
     config.json          settings, shapes, and the hash or fingerprint of everything above
 
 A folder of that name is whole: it is made under another one.

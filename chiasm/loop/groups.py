@@ -8,7 +8,7 @@ role is declared by the module that creates it (:mod:`chiasm.roles`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -48,6 +48,23 @@ def parameter_groups(
     return groups
 
 
+def matching(names: Collection[str], patterns: Sequence[str], setting: str) -> set[str]:
+    """Returns the names of parameters that match one of the patterns of a setting.
+
+    Raises:
+        UserError: a pattern that no name matches.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        own = [name for name in names if fnmatchcase(name, pattern)]
+        if not own:
+            near = get_close_matches(pattern, names, 1, cutoff=0)
+            why = f"matches no parameter; one is called {near[0]}"
+            raise UserError(why, setting=setting, value=pattern)
+        found.update(own)
+    return found
+
+
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     """Leaves parameters whose names match one of the patterns without gradients.
 
@@ -55,15 +72,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         UserError: a pattern that no name matches, or nothing left to train.
     """
     parameters = dict(model.named_parameters())
-    for pattern in patterns:
-        matching = [name for name in parameters if fnmatchcase(name, pattern)]
-        if not matching:
-            near = get_close_matches(pattern, parameters, 1, cutoff=0)
-            raise UserError(
-                f"matches no parameter; one is called {near[0]}", setting="frozen", value=pattern
-            )
-        for name in matching:
-            parameters[name].requires_grad_(False)
+    for name in matching(parameters, patterns, "frozen"):
+        parameters[name].requires_grad_(False)
     if not any(own.requires_grad for own in parameters.values()):
         raise UserError("leaves nothing to train", setting="frozen", value=[*patterns])
 

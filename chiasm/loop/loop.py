@@ -23,7 +23,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -78,10 +77,10 @@ class Loop(ABC, Generic[Found]):
     """Hash of everything that determines the numbers: other checkpoints are refused."""
     kept_steps: frozenset[int] = frozenset()
     """Steps after which a checkpoint is made and stays, beside those of the settings."""
-    about: Mapping[str, Any] = MappingProxyType({})
+    about: Mapping[str, Any] = {}
     """What a tracker shows: settings, and the run's ``name``."""
     tracker: Tracker | None = None
-    """The tracker that metrics are sent to; None before :meth:`run`, and of most runs."""
+    """Where metrics are sent besides, from :meth:`run` on."""
 
     def __init__(
         self,
@@ -191,20 +190,14 @@ class Loop(ABC, Generic[Found]):
                 self.begin()
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
-            with (
-                closing(self._log(folder, step)) as log,
-                threads.in_use(step),
-            ):
+            first, asked = self.ranks.is_first, self.settings.tracker
+            if first and asked.kind is not None:
+                self.tracker = Tracker(asked, folder, self.about, self.tell)
+            log = MetricsLog(folder, step, self.tracker) if first else NoLog()
+            with closing(log), threads.in_use(step):
                 trace = Trace(folder, self.settings.trace_step, self.ranks.rank, self.tell)
                 yield from self._train(checkpoints, log, stop, on_step, threads.after_step, trace)
         return_freed_memory(self.device)
-
-    def _log(self, folder: Path, step: int) -> MetricsLog | NoLog:
-        if not self.ranks.is_first:
-            return NoLog()
-        if self.settings.tracker.kind is not None:
-            self.tracker = Tracker(self.settings.tracker, folder, self.about, self.tell)
-        return MetricsLog(folder, step, self.tracker)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
         """Returns what sets the number of threads; compiled code keeps that of its compilation."""

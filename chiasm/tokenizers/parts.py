@@ -56,13 +56,13 @@ class Part(nn.Module):
     def carry(self, folder: Path, statistics: LatentStatistics) -> dict[str, Any]:
         """Writes the weights that are not :attr:`kept` into a tokenizer's folder as well.
 
-        Returns what :meth:`open` then needs; a ``path`` that begins with ``./`` counts from the
-        folder. ``statistics`` are of the latents, for formats that hold them.
+        Returns what the description then says otherwise; a ``path`` that begins with ``./`` counts
+        from the folder. ``statistics`` are of the latents, for formats that hold them.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        return self.describe()
+        return {}
 
     def check_kind(self, base: str) -> None:
         """Refuses a part without a kind.

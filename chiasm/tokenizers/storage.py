@@ -40,7 +40,11 @@ def save_tokenizer(
     Each file is written aside and renamed, the JSON file last: a folder that has it is whole. A
     ``portable`` one holds published weights too, and names no path of this machine.
     """
-    description = public(tokenizer.describe(folder)) if portable else tokenizer.describe()
+    description = tokenizer.describe()
+    if portable:
+        for role, part in tokenizer.roles.items():
+            description[role] |= part.carry(folder, tokenizer.statistics)
+        description = public(description)
     weights = {name: _smallest(tensor) for name, tensor in tokenizer.weights.items()}
     if weights:
         write_whole(folder / WEIGHTS, save(weights))

@@ -37,6 +37,7 @@ Own = TypeVar("Own", bound=Settings)
 _TASKS = (*TASKS, *SOUND_TASKS, INVERSE, INSTRUCTIONS)
 FREEDOOM = "bsd-3-clause"
 """Freedoom's license."""
+_ASKING = ("vqa", "aqa")
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
 
@@ -51,6 +52,8 @@ class WorldSourceSettings(SourceSettings):
     world.sounds = true also sound_text, image_sound, action_video_sound or aqa."""
     license: str = FREEDOOM
     """Of the data; rendered pictures show Freedoom's textures."""
+    loss: Literal["all", "answers"] = "all"
+    """Texts that are learned: ``all``, or, of vqa and aqa, ``answers`` and their ends alone."""
 
     is_made: ClassVar[bool] = True
 
@@ -59,13 +62,21 @@ class WorldSourceSettings(SourceSettings):
         """Whether documents have images: stories and sounds with words alone have none."""
         return self.task not in _WITHOUT_PICTURES
 
+    @property
+    def only_answers(self) -> bool:
+        """Whether prompts are not learned."""
+        return self.loss == "answers"
+
     def check(self) -> None:
-        """Refuses an unknown task.
+        """Refuses an unknown task, and a loss on answers where nothing asks.
 
         Raises:
-            UserError: it is unknown.
+            UserError: as described.
         """
         check_task(self, self.task, _TASKS)
+        if self.only_answers and self.task not in _ASKING:
+            remedy = f"set task to one of {', '.join(_ASKING)}, or leave it out"
+            raise self.error("loss", f"needs questions, and task is {self.task!r}", remedy)
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both splits, rendered if the cache lacks them."""

@@ -1,4 +1,4 @@
-"""A run's model for others: opened elsewhere with equal numbers, told truly, and nothing private."""
+"""A run's model for others: equal numbers elsewhere, told truly, and nothing private."""
 
 import base64
 import getpass
@@ -78,7 +78,9 @@ def test_a_fresh_process_finds_equal_numbers(run: Path, exported: Path, tmp_path
 
 @pytest.mark.slow
 def test_nothing_in_it_is_private(run: Path, exported: Path, tiny_data: Path) -> None:
-    texts = {path: path.read_text() for path in exported.rglob("*") if path.suffix != ".safetensors"}
+    texts = {
+        path: path.read_text() for path in exported.rglob("*") if path.suffix != ".safetensors"
+    }
     assert len(texts) >= 7
     private = {str(run), str(run.parent), str(tiny_data), str(exported), str(Path.home())}
     private = {name for name in private if name.count("/") > 1}  # "/root" may be a word
@@ -102,7 +104,9 @@ def test_the_recipe_is_a_recipe(run: Path, exported: Path) -> None:
 def test_the_hashes_are_of_all_other_files(exported: Path) -> None:
     lines = (exported / "SHA256SUMS").read_text().splitlines()
     hashes = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    files = {str(path.relative_to(exported)): path for path in exported.rglob("*") if path.is_file()}
+    files = {
+        str(path.relative_to(exported)): path for path in exported.rglob("*") if path.is_file()
+    }
     assert files.keys() - hashes.keys() == {"README.md", "SHA256SUMS"}
     for name, digest in hashes.items():
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest

@@ -21,7 +21,6 @@ from chiasm.vision.settings import (
     EncoderSettings,
 )
 
-
 NOT_LEARNED: dict[str, Any] = {"tracker": True, "source": {"license"}}
 """Settings that a tokenizer does not depend on, for the hash of the others."""
 

@@ -103,10 +103,10 @@ class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decode
 
     def carry(self, folder: Path, statistics: LatentStatistics) -> dict[str, Any]:
         """Writes the autoencoder; diffusers' latents are then standardized as these are."""
-        described = super().carry(folder, statistics)
+        changed = super().carry(folder, statistics)
         if statistics.count:
-            _standardize(folder / described["path"], statistics)
-        return described
+            _standardize(folder / changed["path"], statistics)
+        return changed
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, image_pixels: int) -> Any:

@@ -17,7 +17,7 @@ from chiasm.vision.layers import with_names_of_now
 from chiasm.vision.published.checkpoint import Checkpoint, find_checkpoint
 
 AUTOENCODER, VISION_MODEL = "autoencoder", "vision_model"
-"""Folders of checkpoints in a portable tokenizer's, in the layouts of diffusers and transformers."""
+"""Folders of checkpoints inside a portable one, in the layouts of their libraries."""
 
 
 class PublishedPart(Part):
@@ -74,7 +74,7 @@ class PublishedPart(Part):
         inside = AUTOENCODER if kind.startswith("Autoencoder") else VISION_MODEL
         if not (folder / inside).exists():
             self.checkpoint.copy(folder / inside)
-        return {**self.describe(), "path": f"./{inside}", "revision": None}
+        return {"path": f"./{inside}", "revision": None}
 
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Any:

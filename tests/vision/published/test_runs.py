@@ -90,4 +90,6 @@ def test_one_line_switches_the_tokenizer(
     library = "transformers" if kind == "rae" and not decoder else "diffusers"
     assert f"opens in {library}" in told[0]
     exported = Pretrained.load(tmp_path / "out").vision_tokenizer
-    assert torch.equal(exported.encode(torch.ones(1, 3, 32, 32)), tokenizer.encode(torch.ones(1, 3, 32, 32)))
+    assert torch.equal(
+        exported.encode(torch.ones(1, 3, 32, 32)), tokenizer.encode(torch.ones(1, 3, 32, 32))
+    )
