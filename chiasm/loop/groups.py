@@ -33,18 +33,19 @@ def parameter_groups(
     others = set() if without is None else set(without.parameters())
     parameters = dict(model.named_parameters())
     roles = {n: role for n, role in parameter_roles(model).items() if parameters[n] not in others}
-    parts = {id(parameters[name]): rows for name, rows in row_parts(model).items()}
+    told = row_parts(model).items()  # an adapted weight is no parameter
+    parts = {id(parameters[name]): rows for name, rows in told if name in parameters}
     groups: list[dict[str, Any]] = []
     for asked in (Role.HIDDEN, Role.MATRIX, None):
         matrices = asked is not None
-        told: dict[str, Any] = {"weight_decay": weight_decay * matrices, "matrices": matrices}
-        told |= {"hidden": asked is Role.HIDDEN, "row_parts": parts}
+        about: dict[str, Any] = {"weight_decay": weight_decay * matrices, "matrices": matrices}
+        about |= {"hidden": asked is Role.HIDDEN, "row_parts": parts}
         own = [
             parameters[name]
             for name, role in roles.items()
             if role is asked or (not matrices and role not in (Role.HIDDEN, Role.MATRIX))
         ]
-        groups += [{"params": each, **told} for each in by_mesh(own)]
+        groups += [{"params": each, **about} for each in by_mesh(own)]
     return groups
 
 

@@ -35,7 +35,13 @@ print(model.draw(sys.argv[2], steps=2).tobytes().hex())
 """
 
 RUN = ("stream.sequence_length=64", "training.steps=4")
-MEASURED = {"drawings": 4, "text_documents": 8, "ngram_documents": 8, "flow_documents": 8, "steps": 2}
+MEASURED = {
+    "drawings": 4,
+    "text_documents": 8,
+    "ngram_documents": 8,
+    "flow_documents": 8,
+    "steps": 2,
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 """Trackers: their own packages where they are installed, and their calls where one is not."""
 
 import json
+import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,16 @@ def init(**given):
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
-    """Installs it as wandb; returns what reads its lines."""
+def package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Installs it as wandb; gives what reads its lines."""
     (tmp_path / "wandb.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
     kept = tmp_path / "kept.jsonl"
-    return lambda: [json.loads(line) for line in kept.read_text().splitlines()]
+    yield lambda: [json.loads(line) for line in kept.read_text().splitlines()]
+    sys.modules.pop("wandb", None)
 
 
 def trained(
@@ -155,6 +159,30 @@ def logged(tmp_path: Path) -> Callable[[str], Path]:
     return log
 
 
+def history(file: Path) -> dict[int, dict[str, float]]:
+    """The numbers that wandb's file holds, by step: records in blocks, as LevelDB logs have them."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, place, record = file.read_bytes(), 7, b""
+    found: dict[int, dict[str, float]] = {}
+    while place + 7 <= len(content):
+        if (left := 32_768 - place % 32_768) < 7:
+            place += left
+            continue
+        size, kind = struct.unpack_from("<HB", content, place + 4)
+        record += content[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            told = Record.FromString(record).history
+            values = {
+                (i.key or "/".join(i.nested_key)): json.loads(i.value_json) for i in told.item
+            }
+            if values:
+                found.setdefault(int(values["_step"]), {}).update(values)
+            record = b""
+    return found
+
+
 @pytest.mark.slow
 def test_wandb_itself_keeps_the_numbers(
     logged: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
@@ -170,3 +198,20 @@ def test_wandb_itself_keeps_the_numbers(
     assert history(files[1])[4]["train/loss"] == 1 / 4
     assert history(files[1])[4]["validation/loss"] == 2.0
     assert history(files[1])[4]["train/seconds"] == 2.0
+
+
+@pytest.mark.slow
+def test_trackio_itself_keeps_the_numbers(
+    logged: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "kept"))
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    folder = logged("trackio")
+    own = json.loads((folder / "tracker.json").read_text())["id"]
+    lines = SQLiteStorage.get_logs("ours", f"mine {own}")
+    steps = [line["step"] for line in lines if "train/loss" in line]
+    assert steps == [1, 2, 3, 3, 4]
+    assert lines[-2]["train/loss"] == 1 / 4
+    assert lines[-1]["validation/loss"] == 2.0

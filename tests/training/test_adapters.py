@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from chiasm.assembly import train_run
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
+from chiasm.model.experts import Experts
 from chiasm.model.layers import Linear
 from chiasm.recipe import load_recipe
 from chiasm.roles import Role
@@ -23,31 +25,30 @@ Train = Callable[..., Path]
 class Two(nn.Module):
     """A matrix between hidden vectors, several of them, and one at the end."""
 
-    roles = {"experts": Role.HIDDEN, "inside.weight": Role.HIDDEN}  # noqa: RUF012
+    roles: ClassVar = {"inside.weight": Role.HIDDEN}
 
     def __init__(self) -> None:
         super().__init__()
         self.inside, self.head = Linear(6, 4), Linear(4, 3)
-        self.experts = nn.Parameter(torch.randn(2, 5, 4))
-        for weight in (self.inside.weight, self.head.weight):
+        self.experts = Experts(2, 4, 5)
+        for weight in self.parameters():
             nn.init.normal_(weight)
 
 
 def test_what_is_written_is_the_sum() -> None:
     model = Two()
     before = {name: own.clone() for name, own in model.state_dict().items()}
-    settings = LoraSettings(rank=2, scale=3.0, on=("inside.*", "experts"), trained=("head.*",))
+    settings = LoraSettings(rank=2, scale=3.0, on=("inside.*", "experts.*"), trained=("head.*",))
     told: list[str] = []
     adapt(model, settings, 0, told.append)
-    assert told == ["training.lora: 62 numbers are learned beside 76"]
+    assert told == ["training.lora: 124 numbers are learned beside 156"]
     assert torch.equal(model.inside.weight, before["inside.weight"]), "nothing is added at first"
     learned = [name for name, own in model.named_parameters() if own.requires_grad]
     assert sorted(learned) == [
+        *(f"experts.parametrizations.down.0.{name}" for name in ("down", "up")),
+        *(f"experts.parametrizations.gate_up.0.{name}" for name in ("down", "up")),
         "head.weight",
-        "inside.parametrizations.weight.0.down",
-        "inside.parametrizations.weight.0.up",
-        "parametrizations.experts.0.down",
-        "parametrizations.experts.0.up",
+        *(f"inside.parametrizations.weight.0.{name}" for name in ("down", "up")),
     ]
     with torch.no_grad():
         for name, own in model.named_parameters():
@@ -56,8 +57,8 @@ def test_what_is_written_is_the_sum() -> None:
     found = merged(model.state_dict(), settings.scale)
     assert found.keys() == before.keys()
     torch.testing.assert_close(found["inside.weight"], model.inside.weight.detach())
-    torch.testing.assert_close(found["experts"], model.experts.detach())
-    assert not torch.equal(found["experts"], before["experts"])
+    torch.testing.assert_close(found["experts.down"], model.experts.down.detach())
+    assert not torch.equal(found["experts.down"], before["experts.down"])
     assert torch.linalg.matrix_rank(found["inside.weight"] - before["inside.weight"]) == 2
 
 
