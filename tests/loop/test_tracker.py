@@ -173,10 +173,8 @@ def history(file: Path) -> dict[int, dict[str, float]]:
         record += content[place + 7 : place + 7 + size]
         place += 7 + size
         if kind in (1, 4):  # whole, or the last part
-            told = Record.FromString(record).history
-            values = {
-                (i.key or "/".join(i.nested_key)): json.loads(i.value_json) for i in told.item
-            }
+            items = Record.FromString(record).history.item
+            values = {(i.key or i.nested_key[0]): json.loads(i.value_json) for i in items}
             if values:
                 found.setdefault(int(values["_step"]), {}).update(values)
             record = b""
