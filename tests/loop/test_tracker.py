@@ -160,7 +160,7 @@ def logged(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def history(file: Path) -> dict[int, dict[str, float]]:
-    """The numbers that wandb's file holds, by step: records in blocks, as LevelDB logs have them."""
+    """The numbers that wandb's file holds, by step: records in blocks, as LevelDB's logs."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     content, place, record = file.read_bytes(), 7, b""
@@ -186,9 +186,10 @@ def test_wandb_itself_keeps_the_numbers(
     logged: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a network, as it keeps them for a later ``wandb sync``."""
-    pytest.importorskip("wandb", reason="wandb is not installed")
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
     folder = logged("wandb")
+    wandb.teardown()  # its own process has then written all
     own = json.loads((folder / "tracker.json").read_text())["id"]
     files = sorted(folder.glob(f"wandb/offline-run-*/run-{own}.wandb"))
     assert len(files) == 2
