@@ -152,15 +152,12 @@ def _content(
 def _sources(recipe: Recipe, run: Path) -> dict[str, dict[str, Any]]:
     """Returns facts about the data of a run by source."""
     positions = _read(run / "stream.json").get("positions", {})
-    return {
-        name: {
-            **facts,
-            "license": recipe.stream.sources[name].license,
-            "positions": positions.get(name),
-        }
-        for name, facts in public(_read(run / "data.json")).items()
-        if name in recipe.stream.sources
-    }
+    found = {}
+    for name, facts in public(_read(run / "data.json")).items():
+        if own := recipe.stream.sources.get(name):
+            license = own.license or own.usual_license
+            found[name] = {**facts, "license": license, "positions": positions.get(name)}
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

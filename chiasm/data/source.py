@@ -91,8 +91,10 @@ class SourceSettings(Settings):
     weight: float = Field(1.0, gt=0)
     """Share of the positions, relative to the other sources' weights."""
     license: str = ""
-    """Of the data, such as ``cc-by-4.0``; for the card of an exported model."""
+    """Of the data, such as ``cc-by-4.0``, for the card of an exported model."""
 
+    usual_license: ClassVar[str] = ""
+    """Of data that the kind knows."""
     is_made: ClassVar[bool] = False
     """Whether opening generates the data, which is slow: other sources are opened first."""
 
@@ -217,11 +219,7 @@ class FileSettings(SourceSettings):
         return self.path, self.held_out_path
 
     def check(self) -> None:
-        """Refuses a missing path.
-
-        Raises:
-            UserError: it is missing.
-        """
+        """Refuses a missing path, by a UserError."""
         if not self.path:
             raise UserError("is missing", setting="path", remedy="name the folder to read")
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 Own = TypeVar("Own", bound=Settings)
 
 _TASKS = (*TASKS, *SOUND_TASKS, INVERSE, INSTRUCTIONS)
-FREEDOOM = "bsd-3-clause"
-"""Freedoom's license."""
+_FREEDOOM = "bsd-3-clause"
+"""License of Freedoom, whose textures and maps are seen."""
 _ASKING = ("vqa", "aqa")
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
@@ -50,12 +50,11 @@ class WorldSourceSettings(SourceSettings):
     task: str = ""
     """text, image_text, video, action_video, inverse_dynamics, vqa or instructions; with
     world.sounds = true also sound_text, image_sound, action_video_sound or aqa."""
-    license: str = FREEDOOM
-    """Of the data; rendered pictures show Freedoom's textures."""
     loss: Literal["all", "answers"] = "all"
     """Texts that are learned: ``all``, or, of vqa and aqa, ``answers`` and their ends alone."""
 
     is_made: ClassVar[bool] = True
+    usual_license: ClassVar[str] = _FREEDOOM
 
     @property
     def has_pictures(self) -> bool:
@@ -143,8 +142,6 @@ class FreedoomSettings(SourceSettings):
     """Action videos of walks through the maps that come with the engine: another domain."""
 
     kind: Literal["freedoom"] = "freedoom"
-    license: str = FREEDOOM
-    """Of the data; the maps are Freedoom's."""
     maps: int = Field(24, ge=1)
     """The first so many."""
     walks_per_map: int = Field(4, ge=1)
@@ -157,6 +154,7 @@ class FreedoomSettings(SourceSettings):
     """Which frames make a document."""
 
     is_made: ClassVar[bool] = True
+    usual_license: ClassVar[str] = _FREEDOOM
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both splits, recorded into the cache first."""
