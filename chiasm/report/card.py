@@ -72,7 +72,7 @@ def card(content: CardContent) -> str:
             doc.Section("Limits", [doc.Terms(dict(_limits(content)))]),
             doc.Section(
                 "Recipe",
-                [doc.Commands(content.recipe)],
+                [doc.Commands(content.recipe.rstrip())],
                 lead="What differs from the defaults; recipe.toml has every setting. Of paths the "
                 "last part is left.",
             ),
@@ -92,10 +92,10 @@ def _header(content: CardContent) -> str:
             dataset_type="held-out",
             dataset_name="held-out data of the run",
             metric_type=row["unit"] or "number",
-            metric_name=f"{row['section']}: {row['name']}",
+            metric_name=measure,
             metric_value=round(row["value"], 5),
         )
-        for row in content.rows
+        for measure, [row, *_] in _by_measure(content.rows).items()
         if row["headline"] and row["value"] is not None
     ]
     data = ModelCardData(
@@ -129,16 +129,18 @@ def _numbers(content: CardContent) -> doc.Section:
     if not content.rows:
         told = "The model was not evaluated when it was exported."
         return doc.Section("Numbers", [doc.Prose(told)])
-    columns = ("measure", "value", "unit", "baseline", "verdict", "items / clusters")
+    columns = ("measure", "value", "unit", "against", "items / clusters")
     rows: list[doc.Row] = []
-    for row in content.rows:
+    for measure, own in _by_measure(content.rows).items():
+        row = own[0]
         unit = f"{row['unit']} {'↑' if row['better'] == 'higher' else '↓'}"
-        baseline = ""
-        if row["baseline"] is not None:
-            baseline = f"{number(row['baseline'], row['unit'])} ({row['baseline_name']})"
+        baselines = "; ".join(
+            f"{each['baseline_name']} {number(each['baseline'], each['unit'])}: {each['verdict']}"
+            for each in own
+            if each["baseline"] is not None
+        )
         counts = f"{row['num_items']} / {row['num_clusters']}"
-        measure = f"{row['section']}: {row['name']}"
-        rows.append((measure, _measured(row), unit, baseline, row["verdict"], counts))
+        rows.append((measure, _measured(row), unit, baselines, counts))
     return doc.Section(
         "Numbers",
         [doc.Table(rows, columns)],
@@ -146,6 +148,14 @@ def _numbers(content: CardContent) -> doc.Section:
         "intervals; a difference from the baseline counts when it exceeds two of its standard "
         "errors.",
     )
+
+
+def _by_measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Returns the rows of each measure, one for each baseline."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(f"{row['section']}: {row['name']}", []).append(row)
+    return found
 
 
 def _measured(row: Mapping[str, Any]) -> doc.Words:
