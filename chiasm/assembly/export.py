@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from chiasm.batch.streams import IMAGE
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import CONFIG, STREAMS, Pretrained
 from chiasm.public import public
@@ -70,7 +71,7 @@ def export_run(
         opened = {stream: _opened_by(aside / STREAMS / stream) for stream in model.tokenizers}
         for stream, told in opened.items():
             tell(f"stream {stream}: {told}")
-        content = _content(model, Path(run), recipe, opened, license, name or out.name)
+        content = _content(model, Path(run), recipe, opened, license, name or out.resolve().name)
         if recipe is not None:
             (aside / RECIPE).write_text(as_toml(public(resolved(recipe))))
         if content.report:
@@ -132,7 +133,6 @@ def _content(
         "context": f"{model.context_positions} positions",
         "vocabulary": f"{model.text_tokenizer.vocabulary_size} tokens",
     }
-    task = "any-to-any" if model.draws else "image-text-to-text"
     report, versions = (public(_read(run / n)) for n in ("report.json", "versions.json"))
     told: dict[str, Any] = {
         "tokenizers": tokenizers,
@@ -146,7 +146,15 @@ def _content(
         told["sources"] = _sources(recipe, run)
         told["begun_with"] = public(str(recipe.initialize.model or recipe.initialize.branch or ""))
     name_of_card = recipe.name if recipe is not None else name
-    return CardContent(name_of_card, facts, task, name, license=license, **told)
+    return CardContent(name_of_card, facts, _task(model), name, license=license, **told)
+
+
+def _task(model: Pretrained) -> str:
+    """Returns the hub's name of what a model does."""
+    if not model.tokenizers:
+        return "text-generation"
+    sees = list(model.tokenizers) == [IMAGE] and not model.draws
+    return "image-text-to-text" if sees else "any-to-any"
 
 
 def _sources(recipe: Recipe, run: Path) -> dict[str, dict[str, Any]]:

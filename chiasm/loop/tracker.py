@@ -70,8 +70,8 @@ class Tracker:
             self._run = begin(settings.project, name, own, folder, dict(about))
 
     def write(self, phase: str, step: int, values: Mapping[str, float]) -> None:
-        """Sends numbers of a step; nothing after a failure."""
-        if self._run is not None:
+        """Sends numbers of a step, if there are any; nothing after a failure."""
+        if self._run is not None and values:
             with self._failing():
                 self._run.log({f"{phase}/{n}": value for n, value in values.items()}, step=step)
 
