@@ -26,7 +26,7 @@ class Text:
     text: str
     prompt: bool = field(default=False, compare=False)
     """Whether it asks for the text behind it: a source whose loss is on answers alone does not
-    teach to write it."""
+    teach to write it. Texts that read alike are equal."""
 
 
 @dataclass(frozen=True, slots=True)
