@@ -10,7 +10,7 @@ several continuations are possible the text names its task in words.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +24,9 @@ class Text:
     """A piece of text; adjacent pieces are equivalent to one string."""
 
     text: str
+    prompt: bool = field(default=False, compare=False)
+    """Whether it asks for the text behind it: a source whose loss is on answers alone does not
+    teach to write it. Texts that read alike are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +140,20 @@ NEXT_QUESTION = "\nquestion: "
 """Begin of the next question, which ends an answer inside a document."""
 
 
-def question_prompt(question: str) -> str:
+QUESTION = "{question}"
+"""Where the question stands in a template."""
+TEMPLATE = f"question: {QUESTION} answer:"
+"""Usual form of a question's prompt."""
+
+
+def question_prompt(question: str, template: str = TEMPLATE) -> str:
     """Returns the text prompt of a question."""
-    return f"question: {question} answer:"
+    return template.replace(QUESTION, question)
 
 
-def question_spans(question: str, answer: str) -> tuple[Text, Text]:
+def question_spans(question: str, answer: str, template: str = TEMPLATE) -> tuple[Text, Text]:
     """Returns the prompt of a question, and its answer as it follows the prompt."""
-    return Text(question_prompt(question)), Text(f" {answer}\n")
+    return Text(question_prompt(question, template), prompt=True), Text(f" {answer}\n")
 
 
 class Split(StrEnum):

@@ -1,4 +1,5 @@
-"""The Hugging Face hub: early checks of what its clients would retry for a minute, and errors."""
+"""The Hugging Face hub: models from and to it, early checks of what its clients would retry for a
+minute, and errors."""
 
 from __future__ import annotations
 
@@ -63,6 +64,28 @@ def download(name: str) -> Path:
         return Path(snapshot_download(name))
     except Exception as error:
         raise gave_none("model", name, error) from error
+
+
+def upload(folder: Path, name: str, *, private: bool) -> str:
+    """Writes a folder into a model's repository, made if it is not there; returns its address.
+
+    Who asks is the user that ``hf auth login`` or HF_TOKEN names.
+
+    Raises:
+        UserError: the hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    try:
+        address = api.create_repo(name, private=private, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message=f"chiasm: {folder.name}")
+    except Exception as error:
+        raise UserError(
+            f"{folder} is written, and cannot be pushed to {name!r}: {first_line(error)}",
+            remedy="log in with hf auth login, or set HF_TOKEN, and give the same command again",
+        ) from error
+    return str(address)
 
 
 def unreachable() -> str:

@@ -155,6 +155,7 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
     yield from _routing_without_router(recipe)
     yield from _misfits_of_the_middle(recipe)
     yield from _shortcuts_of_noise(recipe)
+    yield from _adapters_of_nothing(recipe)
 
 
 def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
@@ -209,6 +210,18 @@ def _shortcuts_of_noise(recipe: Recipe) -> Iterator[UserError]:
             asks = f"as {recipe.assigned('model.shortcut_steps')} asks"
             why = f"does not say where a step from noise leads, {asks}"
             yield recipe.error(name, why, "predict 'preconditioned', 'x' or 'v'")
+
+
+def _adapters_of_nothing(recipe: Recipe) -> Iterator[UserError]:
+    """Yields errors for adapters without a trained model, or beside frozen parameters."""
+    if recipe.training.lora is None:
+        return
+    if recipe.initialize.model is None:
+        why = "adapts a trained model, and initialize.model is not set"
+        yield recipe.error("training.lora", why, "name one, or leave it out")
+    if recipe.training.frozen:
+        why = "is for training without training.lora, which trains nothing but what it says"
+        yield recipe.error("training.frozen", why, "leave it out")
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -36,7 +36,7 @@ from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.studies.settings import HELD_OUT, MetricSettings, ShiftSettings, StudySettings
 from chiasm.tokenizers.settings import TOKENIZERS
 from chiasm.toml import load_settings, parse_settings
-from chiasm.training.settings import StreamObjective
+from chiasm.training.settings import LoraSettings, StreamObjective
 from chiasm.vision.learning.settings import VisionTrainingSettings
 from chiasm.vision.settings import DECODERS
 
@@ -238,6 +238,7 @@ def roots() -> Iterator[dict[str, Any]]:
         yield {"streams": {"NAME": kind, "image": kind}}
     for kind in kinds(OPTIMIZERS):
         yield {"training": {"optimizer": kind}}
+    yield {"training": {"lora": LoraSettings().model_dump(mode="json")}}
     yield {"actions": {"controls": {"NAME": ControlSettings().model_dump(mode="json")}}}
     where = RecordedControl().model_dump(mode="json")
     yield {"stream": {"sources": {"NAME": {"controls": {"NAME": where}}}}}

@@ -29,6 +29,7 @@ ORDER = [
         "intervals",
         "hub",
         "whole",
+        "public",
         "slurm",
         "stop",
         "threads",

@@ -19,6 +19,7 @@ pictures.py images of a recipe's sources, and its held-out trajectories
 record.py   what a run folder says of its run
 beginning.py a trained model or a checkpoint of another run, to begin with
 measured.py a trained run measured on held-out data, and its report
+export.py   a trained model for others: a folder with its card
 watch.py    what is written while a run trains: models, the best one, evaluations
 folder.py   a run folder, and training that resumes in it
 """

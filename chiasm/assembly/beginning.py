@@ -36,6 +36,7 @@ OWN_STEPS = CommonSteps()
 
 EQUAL = (
     *("seed", "model.", "stream.", "streams.", "tokenizer.", "actions.", "training.frozen"),
+    "training.lora",
     *("training.optimizer.kind", "training.ema_decay"),
 )
 """Settings, or the beginnings of their names, that a checkpoint's content depends on."""

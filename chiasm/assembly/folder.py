@@ -9,6 +9,7 @@ A run folder holds
     inputs/         the text tokenizer and the vision tokenizer that the run reads through
     metrics.jsonl   losses and counts; timing.jsonl what the clock says; tensorboard/ both
     checkpoints/    training state
+    tracker.json    where its metrics are sent besides, if anywhere
     stream.json     what was read: shares, skipped and split documents
     model/          the trained model, when the run has ended
     best/, evaluations/   what is written on the way, where the recipe asks (see watch.py)
@@ -119,7 +120,7 @@ def train_runs(
     recipes: Mapping[Path, Recipe],
     *,
     material: Material,
-    inputs_from: Path,
+    inputs_from: Path | None,
     common: Mapping[Path, CommonSteps] | None = None,
     cache_folder: Path | None = None,
     command: str = "",
@@ -218,6 +219,8 @@ def _check(recipe: Recipe) -> None:
     with settings_of("training"):
         choose_device(recipe.training.device)
         build_optimizer(nn.Linear(2, 2), recipe.training)
+    with settings_of("training.tracker"):
+        recipe.training.tracker.check()
     check_measures(recipe.evaluation)
     refuse_unknown_names(recipe)
 

@@ -26,13 +26,14 @@ from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, refuse_uneven
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.documents import Source
-from chiasm.errors import settings_of
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 from chiasm.ranks import ALONE, Ranks
-from chiasm.recipe import Recipe
+from chiasm.recipe import Recipe, resolved
 from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.adapters import adapt, merged
 from chiasm.training.objective import Objective
 from chiasm.training.parallel import (
     parallelize,
@@ -68,6 +69,8 @@ class Run:
         average = self.trainer.average
         with average.in_use() if average else nullcontext():
             weights = whole_weights(decoder, ranks)
+        if (lora := self.recipe.training.lora) is not None:
+            weights = merged(weights, lora.scale)
         with ranks.together():
             if ranks.is_first:
                 self.pretrained.save(folder, weights)
@@ -163,6 +166,12 @@ def build_run(
     if beginning is not None:
         with ranks.together(), settings_of("initialize"):
             take_weights(decoder, beginning.decoder, tell)
+    if training.lora is not None:
+        with ranks.together():
+            if ranks.size > 1:
+                told = ": adapters are trained on one rank"
+                raise UserError(told, setting="training.lora", remedy="leave it out")
+            adapt(decoder, training.lora, recipe.seed, tell)
     trainer = Trainer(
         decoder,
         Objective(recipe.objective, ranks),
@@ -175,6 +184,7 @@ def build_run(
         placement=placement,
         tell=tell,
     )
+    trainer.about = resolved(recipe)
     return Run(recipe, inputs, stream, trainer)
 
 

@@ -48,7 +48,7 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
         shutil.rmtree(folder)
     if path.exists():
         changed = differences(read_today(path), resolved(recipe))
-        changed = [line for line in changed if not line.startswith(_SHARED)]
+        changed = [line for line in changed if not line.startswith(_FREE)]
         if not changed:
             return
         compared = (folder / "data.json").exists()
@@ -67,10 +67,10 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     write_recipe(recipe, path)
 
 
-_SHARED = "training.parallel."
-"""Settings of how ranks share the work, which another start may choose anew."""
+_FREE = ("training.parallel.", "training.tracker.")
+"""Of how ranks share the work and where metrics go, which another start may choose anew."""
 
-_MOVED = re.compile(r"stream\.sources\.[^.]+\.(held_out_)?path = ")
+_MOVED = re.compile(r"stream\.sources\.[^.]+\.((held_out_)?path|license) = ")
 """A difference between recipes that does not matter if the data are the same."""
 
 

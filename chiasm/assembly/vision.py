@@ -21,7 +21,7 @@ from chiasm.tokenizers.settings import TokenizerSettings, open_tokenizer
 from chiasm.tokenizers.storage import DESCRIPTION
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.learning.from_settings import train_from_settings
-from chiasm.vision.learning.settings import VisionTrainingSettings
+from chiasm.vision.learning.settings import NOT_LEARNED, VisionTrainingSettings
 from chiasm.vision.trained import TrainedSettings
 
 HASH_CHARACTERS = 12
@@ -134,6 +134,6 @@ def _placed(
 
 def _key(training: VisionTrainingSettings) -> str:
     """Returns the hash of all that a trained tokenizer depends on."""
-    content = training.model_dump_json()
+    content = training.model_dump_json(exclude=NOT_LEARNED)
     content += "".join(fingerprint(path) for path in training.source.paths if path)
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]

@@ -118,6 +118,8 @@ class Watch:
         rows = {f"{row.section}/{row.name}": row.value for row in evaluation.rows}
         with closing(MetricsLog(self.folder / "evaluations", step - 1)) as log:
             log.write("evaluation", step, rows, {})
+        if self.run.trainer.tracker is not None:
+            self.run.trainer.tracker.write("evaluation", step, rows)
 
 
 def _is_due(step: int, every: int | None) -> bool:

@@ -19,6 +19,7 @@ imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
 demo.py        chiasm demo: a page on which a model is used
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+export.py      chiasm export: a trained model for others, and to a hub
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 lm_eval.py     chiasm lm-eval: answer the tasks of lm-evaluation-harness
 benchmarks.py  opens the run whose held-out captions are a picture benchmark
@@ -64,6 +65,8 @@ VERBS = {
     "demo": "Serve a page on which to write, draw, ask, go on and walk with a trained model.",
     "evaluate": "Measure a run on held-out data; writes report.html, report.json and overview.png "
     "into it.",
+    "export": "Write a model for others: weights, tokenizers, recipe, card and checksums in one "
+    "folder.",
     "plan": "Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each "
     "shown.",
     "experts": "What the routers learned, on held-out data; writes experts/atlas.html into the "

@@ -24,6 +24,8 @@ class Packed(NamedTuple):
     """Source number, index in the source, condition, and the turn of the document's form."""
     grids: tuple[tuple[int, ...], ...] = ()
     """Latent tokens along each axis of each item."""
+    asked: np.ndarray | None = None
+    """bool [n]: tokens of prompts that are not learned; None: there are none."""
 
 
 class Documents(Protocol):

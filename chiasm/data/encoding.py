@@ -7,7 +7,7 @@ item of a stream is never cut, and a text longer than a row is cut at the row's 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,6 +53,8 @@ class Piece(NamedTuple):
     1 for a target or 0 for context."""
     grids: tuple[tuple[int, ...], ...] = ()
     """Latent tokens along each axis of each item."""
+    asked: np.ndarray | None = None
+    """bool [n]: tokens of prompts that are not learned; None: there are none."""
 
 
 class DocumentEncoder:
@@ -67,29 +69,34 @@ class DocumentEncoder:
         self._bod, self._eod = np.array([tokenizer.bod_id]), np.array([tokenizer.eod_id])
         self._item = cache(self._read)
 
-    def __call__(self, document: Document) -> list[Piece]:
+    def __call__(self, document: Document, *, only_answers: bool = False) -> list[Piece]:
         """Returns the document's pieces: one, unless it is longer than a row.
+
+        ``only_answers``: tokens of prompts are told, since they are not learned.
 
         Raises:
             UserError: it holds an item of a stream that the run does not have.
         """
         # Adjacent texts are joined before they are encoded, so that a prompt and its answer have
         # the same tokens however the source divided them.
-        units = list(self._units(document, joined=True))
+        units = list(self._units(document, joined=True, only_answers=only_answers))
         if sum(len(unit.ids) for unit in units) <= self._capacity:
             return [self._piece(units)]
-        return [self._piece(group) for group in self._groups(document)]
+        return [self._piece(group) for group in self._groups(document, only_answers)]
 
-    def _units(self, document: Document, *, joined: bool) -> Iterator[Piece]:
+    def _units(self, document: Document, *, joined: bool, only_answers: bool) -> Iterator[Piece]:
         """Yields the units that are never split: items, and texts up to a row's length."""
         number = 0
         for is_text, run in groupby(document.spans, key=lambda span: isinstance(span, Text)):
             if is_text:
-                texts = [span.text for span in run if isinstance(span, Text)]
-                for text in ["".join(texts)] if joined else texts:
-                    ids, most = self._tokenizer.encode_array(text), self._capacity
+                texts = [span for span in run if isinstance(span, Text)]
+                for group in [texts] if joined else [[text] for text in texts]:
+                    ids = self._tokenizer.encode_array("".join(each.text for each in group))
+                    asked, most = self._asked(group, ids) if only_answers else None, self._capacity
                     for begin in range(0, len(ids), most):
-                        yield Piece(ids[begin : begin + most])
+                        part = slice(begin, begin + most)
+                        learned = None if asked is None else asked[part]
+                        yield Piece(ids[part], asked=learned)
                 continue
             for span in run:
                 assert isinstance(span, Continuous)
@@ -104,10 +111,27 @@ class DocumentEncoder:
         begin, end, fill = self._tokenizer.marks[shape.marks]
         return np.array([begin, *[fill] * num_tokens, end]), self._streams.shapes.index(shape)
 
-    def _groups(self, document: Document) -> Iterator[list[Piece]]:
+    def _asked(self, texts: Sequence[Text], ids: np.ndarray) -> np.ndarray | None:
+        """Returns which tokens of joined texts are those of prompts: bool [n]; None if none is.
+
+        A token that reaches from one text into the next belongs to the next.
+        """
+        if not any(text.prompt for text in texts):
+            return None
+        asked, begin, before = np.zeros(len(ids), bool), 0, ""
+        for text in texts:
+            before += text.text
+            alone = self._tokenizer.encode_array(before)[: len(ids)]
+            differing = np.flatnonzero(alone != ids[: len(alone)])
+            end = int(differing[0]) if len(differing) else len(alone)
+            asked[begin:end] = text.prompt
+            begin = end
+        return asked
+
+    def _groups(self, document: Document, only_answers: bool) -> Iterator[list[Piece]]:
         group: list[Piece] = []
         filled = 0
-        for unit in self._units(document, joined=False):
+        for unit in self._units(document, joined=False, only_answers=only_answers):
             if filled + len(unit.ids) > self._capacity:
                 yield group
                 group, filled = [], 0
@@ -118,4 +142,9 @@ class DocumentEncoder:
     def _piece(self, units: list[Piece]) -> Piece:
         ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
         items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
-        return Piece(ids, items, tuple(grid for unit in units for grid in unit.grids))
+        grids = tuple(grid for unit in units for grid in unit.grids)
+        if all(unit.asked is None for unit in units):
+            return Piece(ids, items, grids)
+        ends = np.zeros(1, bool)
+        of_units = (np.zeros(len(u.ids), bool) if u.asked is None else u.asked for u in units)
+        return Piece(ids, items, grids, np.concatenate([ends, *of_units, ends]))

@@ -8,7 +8,7 @@ held out (:mod:`chiasm.data.survey`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,7 +27,7 @@ from chiasm.data.survey import (
     survey,
 )
 from chiasm.data.table import Table, cells
-from chiasm.documents import Document, Image, Text, question_spans
+from chiasm.documents import TEMPLATE, Document, Image, Text, question_spans
 
 
 class FolderSource(ABC):
@@ -218,14 +218,21 @@ class PictureSource(FolderSource):
 class QuestionSource(FolderSource):
     """Pictures with a question and its answer: [Image, "question: ... answer:", " ...\\n"].
 
-    Several questions or answers take turns; scoring reads the first answer.
+    Several questions or answers take turns, and so do ``templates`` of the prompt; scoring reads
+    the first answer.
     """
+
+    def __init__(self, *table: Any, templates: Sequence[str] = (TEMPLATE,), **more: Any) -> None:
+        super().__init__(*table, **more)
+        self._templates = templates
+        self.varied |= len(templates) > 1
 
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document with one of its questions and answers."""
         data, questions, answers = self._row(index)
         question, answer = questions[turn % len(questions)], answers[turn % len(answers)]
-        return Document((Image(data, target=False), *question_spans(question, answer)))
+        template = self._templates[(turn + index) % len(self._templates)]
+        return Document((Image(data, target=False), *question_spans(question, answer, template)))
 
     def answers(self, index: int) -> tuple[tuple[str, ...]]:
         """Returns all answers to the only question of a document."""

@@ -15,6 +15,7 @@ from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column, shown
 from chiasm.data.texts import TextSource
+from chiasm.documents import QUESTION, TEMPLATE
 from chiasm.errors import UserError, setting
 
 _CHARACTERS_PER_POSITION = 2
@@ -65,10 +66,36 @@ class QuestionSettings(PictureTableSettings):
     """Column with the question."""
     answer_column: str = "answer"
     """Column with the answer."""
+    templates: tuple[str, ...] = Field((TEMPLATE,), min_length=1)
+    """Forms of the prompt, each with ``{question}`` in it, which documents have in turn."""
+    loss: Literal["all", "answers"] = "all"
+    """Texts that are learned: ``all``, or ``answers`` and their ends alone."""
 
     word_columns: ClassVar[tuple[str, ...]] = ("question_column", "answer_column")
     example: ClassVar[tuple[str, ...]] = ("is it a barn?", "yes")
     source: ClassVar[type[FolderSource]] = QuestionSource
+
+    @property
+    def only_answers(self) -> bool:
+        """Whether prompts are not learned."""
+        return self.loss == "answers"
+
+    def check(self) -> None:
+        """Refuses a template without a place for the question.
+
+        Raises:
+            UserError: one has none.
+        """
+        super().check()
+        for template in self.templates:
+            if QUESTION not in template:
+                why = f"has {template!r}, in which no question stands"
+                raise UserError(why, setting="templates", remedy=f"write {QUESTION} in it")
+
+    def reader(self, sequence_length: int, *, alone: bool) -> Reader:
+        """Returns what makes documents of rows, with these prompts."""
+        own = super().reader(sequence_length, alone=alone)
+        return own if alone else partial(own, templates=self.templates)
 
 
 @SOURCES.register

@@ -6,7 +6,7 @@ decoded, the positions of its document become padding and the row is emitted wit
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from itertools import compress, count
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from chiasm.batch.items import CacheError, Content, ItemReader
 from chiasm.batch.packed import NOBODY
-from chiasm.data.best_fit import BestFit
+from chiasm.data.best_fit import BestFit, Packed
 from chiasm.data.mixture import Condition, Mixture, copied
 from chiasm.data.reading import UNREADABLE, LostError, defect, refuse_absurd
 from chiasm.data.rows import Row
@@ -86,6 +86,7 @@ class LaneRows:
             contents=tuple(contents[place] for place in np.flatnonzero(kept_I).tolist()),
             lane=self._mixture.lane.number,
             number=self._counts["rows"],
+            asked_T=_asked(packed, self._length),
         )
         self._counts["rows"] += 1
         return row
@@ -150,6 +151,14 @@ class LaneRows:
         note, notes = f"{self._mixture.place(source, index)} {what}", self._counts["notes"]
         if len(notes) < _NOTES and note not in notes:
             notes.append(note)
+
+
+def _asked(packed: Sequence[Packed], length: int) -> np.ndarray | None:
+    """Returns which positions of a row hold what is not learned: bool [T]; None if none does."""
+    if all(each.asked is None for each in packed):
+        return None
+    told = [np.zeros(len(own.ids), bool) if own.asked is None else own.asked for own in packed]
+    return np.concatenate([*told, np.zeros(length - sum(map(len, told)), bool)])
 
 
 def _kept(documents: np.ndarray, broken: Container[int]) -> np.ndarray:

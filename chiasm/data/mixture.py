@@ -17,7 +17,7 @@ Choices:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -113,7 +113,10 @@ class Lane:
 
 
 class Mixture:
-    """The endless encoded documents of one lane; see the module's docstring."""
+    """The endless encoded documents of one lane; see the module's docstring.
+
+    ``only_answers``: the sources whose prompts are not learned.
+    """
 
     def __init__(
         self,
@@ -122,8 +125,10 @@ class Mixture:
         encoder: DocumentEncoder,
         lane: Lane,
         seed: int,
+        only_answers: Container[str] = (),
     ) -> None:
         self.names, self.lane = tuple(sources), lane
+        self._only_answers = [name in only_answers for name in self.names]
         self._sources = tuple(sources.values())
         self._varied = {
             number: source
@@ -202,7 +207,7 @@ class Mixture:
 
     def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
         try:
-            return self._encoder(document)
+            return self._encoder(document, only_answers=self._only_answers[drawn.source])
         except UserError as error:  # an item of a stream that the run lacks: an error, not a skip
             raise error.at(self.place(drawn.source, drawn.number)) from error
 
@@ -240,7 +245,7 @@ def _runs_of(source: Source) -> np.ndarray | None:
 
 def _element(piece: Piece, drawn: Drawn, condition: Condition) -> Packed:
     document = (drawn.source, drawn.number, int(condition), drawn.turn)
-    return Packed(piece.ids, piece.items, document, piece.grids)
+    return Packed(piece.ids, piece.items, document, piece.grids, piece.asked)
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from chiasm.data.kinds import TextSettings
 from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
@@ -20,6 +20,8 @@ class ManualSettings(SourceSettings):
     """The reference texts of this Python: another domain to measure words on."""
 
     kind: Literal["python_manual"] = "python_manual"
+
+    usual_license: ClassVar[str] = "psf-2.0"
 
     @property
     def has_pictures(self) -> bool:

@@ -46,6 +46,8 @@ class Row:
     """The I items themselves."""
     lane: int
     number: int
+    asked_T: np.ndarray | None = None
+    """bool [T]: tokens of prompts that are not learned; None: there are none."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Assembler:
         layout = lay_out(filled_BT, position_BT, slots, self.streams)
         tables = {
             "ids_BT": ids_BT,
-            "label_BT": _labels(ids_BT, layout.modality_BT, document_BT),
+            "label_BT": _labels(ids_BT, layout.modality_BT, document_BT, rows),
             "position_BT": position_BT,
             "document_BT": document_BT,
             "source_BT": source_BT,
@@ -129,13 +131,19 @@ class Assembler:
         return np.concatenate(dropped)
 
 
-def _labels(ids_BT: np.ndarray, modality_BT: np.ndarray, document_BT: np.ndarray) -> np.ndarray:
+def _labels(
+    ids_BT: np.ndarray, modality_BT: np.ndarray, document_BT: np.ndarray, rows: Sequence[Row]
+) -> np.ndarray:
     """Returns next-token labels, int64 [B, T], where both tokens are text of one document.
 
-    The mark that opens an item counts as text, and so it is predicted too.
+    The mark that opens an item counts as text, and so it is predicted too; what a row tells to be
+    asked is not.
     """
     text_BT = modality_BT == TEXT
     follows = text_BT[:, :-1] & text_BT[:, 1:] & (document_BT[:, :-1] == document_BT[:, 1:])
     label_BT = np.full_like(ids_BT, NO_LABEL)
     label_BT[:, :-1] = np.where(follows, ids_BT[:, 1:], NO_LABEL)
+    for number, row in enumerate(rows):
+        if row.asked_T is not None:
+            label_BT[number, :-1][row.asked_T[1:]] = NO_LABEL
     return label_BT

@@ -57,8 +57,7 @@ class Opening:
         """Returns an object that several sources share; the first call makes it."""
         if key not in self._shared:
             self._shared[key] = make()
-        made: Made = self._shared[key]
-        return made
+        return self._shared[key]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,11 @@ class SourceSettings(Settings):
     """Which registered class these settings are of."""
     weight: float = Field(1.0, gt=0)
     """Share of the positions, relative to the other sources' weights."""
+    license: str = ""
+    """Of the data, such as ``cc-by-4.0``, for the card of an exported model."""
 
+    usual_license: ClassVar[str] = ""
+    """Of data that the kind knows."""
     is_made: ClassVar[bool] = False
     """Whether opening generates the data, which is slow: other sources are opened first."""
 
@@ -104,6 +107,11 @@ class SourceSettings(Settings):
     def paths(self) -> tuple[str, ...]:
         """Paths of users' files that are read."""
         return ()
+
+    @property
+    def only_answers(self) -> bool:
+        """Whether prompts (:attr:`chiasm.documents.Text.prompt`) are not learned."""
+        return False
 
     def check(self) -> None:
         """Refuses settings that are wrong together, which the checks of single ones cannot see.
@@ -211,11 +219,7 @@ class FileSettings(SourceSettings):
         return self.path, self.held_out_path
 
     def check(self) -> None:
-        """Refuses a missing path.
-
-        Raises:
-            UserError: it is missing.
-        """
+        """Refuses a missing path, by a UserError."""
         if not self.path:
             raise UserError("is missing", setting="path", remedy="name the folder to read")
 
@@ -223,9 +227,8 @@ class FileSettings(SourceSettings):
         """Returns the setting that lets it hold out what ``trained`` trains on; else ``""``."""
         if not isinstance(trained, FileSettings) or self.held_out_by != trained.held_out_by:
             return ""
-        if not self.path or self.held_out_path or trained.held_out_path:
-            return ""
-        if os.path.abspath(self.path) != os.path.abspath(trained.path):
+        alone = self.path and not self.held_out_path and not trained.held_out_path
+        if not alone or os.path.abspath(self.path) != os.path.abspath(trained.path):
             return ""
         for name in self.shares:
             if getattr(self, name) != getattr(trained, name):
@@ -276,8 +279,7 @@ class SourceFacts:
 
     def with_files(self, medium: Medium, column: str) -> SourceFacts:
         """Returns the facts with the column of the files of a medium."""
-        own: dict[str, Any] = {f"{medium.column}_column": column}
-        return replace(self, **own)
+        return replace(self, **{f"{medium.column}_column": column})  # type: ignore[arg-type]
 
     def summary(self) -> dict[str, Any]:
         """Returns all facts, JSON-able, with the first few files only."""
@@ -287,10 +289,10 @@ class SourceFacts:
     def line(self, name: str) -> str:
         """Returns one line for the terminal."""
         if self.origin:
-            documents = f"{self.documents:,} documents of {self.origin}"
-            return f"{name}: {documents}, {self.held_out:,} of them held out"
-        read = f" in {self.files[0]}" if len(self.files) == 1 else ""
-        read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
+            held = f"{self.held_out:,} of them held out"
+            return f"{name}: {self.documents:,} documents of {self.origin}, {held}"
+        files = f"{len(self.files):,} files" if len(self.files) > 1 else "".join(self.files)
+        read = f" in {files}" if files else ""
         media = "".join(f", {nouns} from {own!r}" for nouns, own in self.files_columns.items())
         words = f", words from {self.column!r}" if self.column else ""
         skipped = f"; rows skipped: {told(self.skipped)}" if self.skipped else ""

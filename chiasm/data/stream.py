@@ -91,9 +91,10 @@ class Stream:
         self._names = tuple(sources)
         encoder = DocumentEncoder(tokenizer, reader, settings.sequence_length)
         weights = {name: settings.sources[name].weight for name in sources}
+        answers = {name for name in sources if settings.sources[name].only_answers}
         lanes = {
             number: LaneRows(
-                Mixture(sources, weights, encoder, Lane(number, settings.lanes), seed),
+                Mixture(sources, weights, encoder, Lane(number, settings.lanes), seed, answers),
                 settings.sequence_length,
                 settings.rows_packed_together,
                 seed,

@@ -2,7 +2,8 @@
 
     model.safetensors    the decoder's weights, float32
     tokenizer.json       the text tokenizer
-    streams/NAME/        the tokenizer of a stream, unless the package ships it
+    streams/NAME/        the tokenizer of a stream, unless the package ships it; of published
+                         weights only where they are, unless the folder is portable
     config.json          settings, shapes, and the hash or fingerprint of everything above
 
 A folder of that name is whole: it is made under another one.
@@ -110,10 +111,17 @@ class Pretrained:
         """Returns α of the shift of flow times of items of a shape, as in training."""
         return self.flow.of(shape.name).shift or default_shift(shape.num_tokens, shape.channels)
 
-    def save(self, folder: Path | str, weights: Mapping[str, Tensor] | None = None) -> None:
+    def save(
+        self,
+        folder: Path | str,
+        weights: Mapping[str, Tensor] | None = None,
+        *,
+        portable: bool = False,
+    ) -> None:
         """Writes the model; another one of that name is replaced when all is on disk.
 
-        ``weights`` are given where the decoder has only a part of its own.
+        ``weights`` are given where the decoder has only a part of its own. A ``portable`` folder
+        holds all tokenizers, published ones too, and names no path of this machine.
 
         Raises:
             UserError: the folder cannot be written, or the name belongs to something else. What was
@@ -124,11 +132,11 @@ class Pretrained:
             raise UserError(f"{folder} exists and holds no model; give another folder")
         try:
             with whole(folder) as aside:
-                self._write(aside, weights or self.decoder.state_dict())
+                self._write(aside, weights or self.decoder.state_dict(), portable)
         except (OSError, SafetensorError) as error:
             raise UserError(f"the model cannot be written to {folder}: {error}") from error
 
-    def _write(self, folder: Path, state: Mapping[str, Tensor]) -> None:
+    def _write(self, folder: Path, state: Mapping[str, Tensor], portable: bool) -> None:
         weights = {name: tensor.float().cpu().contiguous() for name, tensor in state.items()}
         self.text_tokenizer.save(folder)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
@@ -143,11 +151,7 @@ class Pretrained:
             weights_sha256=sha256_of(folder / WEIGHTS),
             tokenizer_fingerprint=self.text_tokenizer.fingerprint,
             streams={
-                shape.name: _Stream(
-                    context_of=shape.context_of,
-                    tokenizer=_save_tokenizer(self.tokenizers[shape.name], folder, shape.name),
-                    fingerprint=self.tokenizers[shape.name].fingerprint,
-                )
+                shape.name: _save_tokenizer(self.tokenizers[shape.name], folder, shape, portable)
                 for shape in self.decoder.shapes
             },
         )
@@ -185,17 +189,23 @@ class Pretrained:
         return cls(decoder, text_tokenizer, tokenizers.to(device), *told)
 
 
-def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:
-    """Returns the name of an equal tokenizer of the package, else of a copy that it writes here."""
-    for name in SHIPPED:
+def _save_tokenizer(
+    tokenizer: Tokenizer, folder: Path, shape: StreamShape, portable: bool
+) -> _Stream:
+    """Returns the record of an equal tokenizer of the package, else of a copy that it writes."""
+    fingerprint = tokenizer.fingerprint
+    for name in () if portable else SHIPPED:
         try:
             shipped = load_tokenizer(shipped_folder(name))
         except UserError:
             continue  # a package without it: the model then carries its own
-        if shipped.fingerprint == tokenizer.fingerprint:
-            return name
-    save_tokenizer(tokenizer, folder / STREAMS / stream)
-    return f"{STREAMS}/{stream}"
+        if shipped.fingerprint == fingerprint:
+            return _Stream(context_of=shape.context_of, tokenizer=name, fingerprint=fingerprint)
+    place = f"{STREAMS}/{shape.name}"
+    save_tokenizer(tokenizer, folder / place, portable=portable)
+    if portable:  # names of data are part of it, and have lost their folders
+        fingerprint = load_tokenizer(folder / place).fingerprint
+    return _Stream(context_of=shape.context_of, tokenizer=place, fingerprint=fingerprint)
 
 
 def _find(path_or_hub_id: str | Path) -> Path:

@@ -3,10 +3,11 @@
 schedule.py    learning rate as a function of the step
 muon.py        Muon, with AdamW for what it does not take
 optimizer.py   kinds of optimizers: a registry, AdamW and Muon
+tracker.py     metrics to Weights & Biases or trackio, where they are asked for
 settings.py    settings of the loop
 clipping.py    gradients clipped by one norm over all ranks
 groups.py      groups of parameters: those that decay, and the rest
-metrics.py     JSON lines and TensorBoard
+metrics.py     JSON lines, TensorBoard and a tracker
 manifest.py    hashes of a folder's files, kept in the folder
 checkpoint.py  training state, written aside, renamed and verified
 progress.py    counters of a loop, and the report of a step

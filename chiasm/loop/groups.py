@@ -8,7 +8,7 @@ role is declared by the module that creates it (:mod:`chiasm.roles`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -33,19 +33,37 @@ def parameter_groups(
     others = set() if without is None else set(without.parameters())
     parameters = dict(model.named_parameters())
     roles = {n: role for n, role in parameter_roles(model).items() if parameters[n] not in others}
-    parts = {id(parameters[name]): rows for name, rows in row_parts(model).items()}
+    told = row_parts(model).items()  # an adapted weight is no parameter
+    parts = {id(parameters[name]): rows for name, rows in told if name in parameters}
     groups: list[dict[str, Any]] = []
     for asked in (Role.HIDDEN, Role.MATRIX, None):
         matrices = asked is not None
-        told: dict[str, Any] = {"weight_decay": weight_decay * matrices, "matrices": matrices}
-        told |= {"hidden": asked is Role.HIDDEN, "row_parts": parts}
+        about: dict[str, Any] = {"weight_decay": weight_decay * matrices, "matrices": matrices}
+        about |= {"hidden": asked is Role.HIDDEN, "row_parts": parts}
         own = [
             parameters[name]
             for name, role in roles.items()
             if role is asked or (not matrices and role not in (Role.HIDDEN, Role.MATRIX))
         ]
-        groups += [{"params": each, **told} for each in by_mesh(own)]
+        groups += [{"params": each, **about} for each in by_mesh(own)]
     return groups
+
+
+def matching(names: Collection[str], patterns: Sequence[str], setting: str) -> set[str]:
+    """Returns the names of parameters that match one of the patterns of a setting.
+
+    Raises:
+        UserError: a pattern that no name matches.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        own = [name for name in names if fnmatchcase(name, pattern)]
+        if not own:
+            near = get_close_matches(pattern, names, 1, cutoff=0)
+            why = f"matches no parameter; one is called {near[0]}"
+            raise UserError(why, setting=setting, value=pattern)
+        found.update(own)
+    return found
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
@@ -55,15 +73,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         UserError: a pattern that no name matches, or nothing left to train.
     """
     parameters = dict(model.named_parameters())
-    for pattern in patterns:
-        matching = [name for name in parameters if fnmatchcase(name, pattern)]
-        if not matching:
-            near = get_close_matches(pattern, parameters, 1, cutoff=0)
-            raise UserError(
-                f"matches no parameter; one is called {near[0]}", setting="frozen", value=pattern
-            )
-        for name in matching:
-            parameters[name].requires_grad_(False)
+    for name in matching(parameters, patterns, "frozen"):
+        parameters[name].requires_grad_(False)
     if not any(own.requires_grad for own in parameters.values()):
         raise UserError("leaves nothing to train", setting="frozen", value=[*patterns])
 

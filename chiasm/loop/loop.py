@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -39,6 +39,7 @@ from chiasm.loop.settings import LoopSettings
 from chiasm.loop.spikes import asks_for_rollback, is_spike, refuse_repeated_failure
 from chiasm.loop.state import Stream, TrainingState
 from chiasm.loop.trace import Trace
+from chiasm.loop.tracker import Tracker
 from chiasm.ranks import ALONE, Ranks
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
@@ -76,6 +77,10 @@ class Loop(ABC, Generic[Found]):
     """Hash of everything that determines the numbers: other checkpoints are refused."""
     kept_steps: frozenset[int] = frozenset()
     """Steps after which a checkpoint is made and stays, beside those of the settings."""
+    about: Mapping[str, Any] = {}
+    """What a tracker shows: settings, and the run's ``name``."""
+    tracker: Tracker | None = None
+    """Where metrics are sent besides, from :meth:`run` on."""
 
     def __init__(
         self,
@@ -185,10 +190,11 @@ class Loop(ABC, Generic[Found]):
                 self.begin()
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
-            with (
-                closing(MetricsLog(folder, step) if self.ranks.is_first else NoLog()) as log,
-                threads.in_use(step),
-            ):
+            first, asked = self.ranks.is_first, self.settings.tracker
+            if first and asked.kind is not None:
+                self.tracker = Tracker(asked, folder, self.about, self.tell)
+            log = MetricsLog(folder, step, self.tracker) if first else NoLog()
+            with closing(log), threads.in_use(step):
                 trace = Trace(folder, self.settings.trace_step, self.ranks.rank, self.tell)
                 yield from self._train(checkpoints, log, stop, on_step, threads.after_step, trace)
         return_freed_memory(self.device)

@@ -1,4 +1,4 @@
-"""Metrics of a run while it trains: JSON lines and TensorBoard.
+"""Metrics of a run while it trains: JSON lines, TensorBoard and a tracker.
 
 ``metrics.jsonl`` holds only what the recipe determines (losses, counts, learning rate), so that two
 runs of one recipe on one machine write the same bytes, resumed or not. Times and rates go to
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
+from chiasm.loop.tracker import Tracker
 from chiasm.whole import write_whole
 
 Values = Mapping[str, float]
@@ -25,13 +26,15 @@ Values = Mapping[str, float]
 
 
 class MetricsLog:
-    """The metric files of one run folder, after ``step`` steps.
+    """The metric files of one run folder, after ``step`` steps, and a tracker beside them.
 
     Lines of later steps, from a run that was killed before its next checkpoint, are dropped.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        self._board = _Board(folder / "tensorboard", step)
+    def __init__(self, folder: Path, step: int, tracker: Tracker | None = None) -> None:
+        self._boards: list[_Board | Tracker] = [_Board(folder / "tensorboard", step)]
+        if tracker is not None:
+            self._boards.append(tracker)
         self.folder = folder
         self._metrics = _open_at(folder / "metrics.jsonl", step)
         self._timing = _open_at(folder / "timing.jsonl", step)
@@ -53,7 +56,8 @@ class MetricsLog:
                 f"metrics cannot be written to {self.folder}: {error.strerror}. Earlier "
                 "checkpoints are intact; make room and run the same command again to go on"
             ) from error
-        self._board.write(phase, step, {**values, **timing})
+        for board in self._boards:
+            board.write(phase, step, {**values, **timing})
 
     def sync(self) -> None:
         """Flushes all lines to disk: a checkpoint is never ahead of its metrics."""
@@ -64,7 +68,8 @@ class MetricsLog:
         """Closes all files."""
         self._metrics.close()
         self._timing.close()
-        self._board.close()
+        for board in self._boards:
+            board.close()
 
 
 class NoLog:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from chiasm.loop.optimizer import OPTIMIZERS, AdamWSettings, OptimizerSettings
 from chiasm.loop.schedule import ScheduleSettings
+from chiasm.loop.tracker import TrackerSettings
 from chiasm.settings import Settings
 
 
@@ -40,3 +41,4 @@ class LoopSettings(Settings):
     except on a CPU."""
     optimizer: Annotated[OptimizerSettings, OPTIMIZERS] = AdamWSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    tracker: TrackerSettings = TrackerSettings()

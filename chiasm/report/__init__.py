@@ -18,6 +18,7 @@ run_folder.py  files of a training run: metrics, recipe, versions
 curves.py      loss curves and flow loss by noise level
 overview.py    overview.png: drawn, answered and imagined in one figure
 page.py        the report of a run, and its files
+card.py        the card of an exported model
 census.py      the page of a recipe's data
 plans.py       plans.json, trajectories for evo, and a contact sheet of each scene
 atlas/         the routing atlas of a run, in a folder of its own

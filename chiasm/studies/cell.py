@@ -247,7 +247,8 @@ def _train(
             if free and not (own / "run" / "model").exists() and not (own / FAILED).exists():
                 folders.append(own)
         before = [_trained_seconds(own) for own in folders]
-        given: dict[str, Any] = {"material": material, "inputs_from": order.inputs}
+        inputs = None if recipe.initialize.model else order.inputs  # a model brings its own
+        given: dict[str, Any] = {"material": material, "inputs_from": inputs}
         given |= {"cache_folder": cache_folder, "command": command}
         try:
             if len(folders) == 1:

@@ -27,6 +27,9 @@ from chiasm.toml import assign, load_toml
 
 HASH_CHARACTERS = 12
 
+SEED = "{seed}"
+"""Stands for the seed in what a cell sets, such as the model that it begins with."""
+
 DEFAULTS = 1
 """Raised when the default value of a setting changes, since hashes leave out defaults."""
 
@@ -75,6 +78,10 @@ class Cell:
 def _chosen(recipe: Recipe) -> dict[str, Any]:
     """Returns the settings that differ from their defaults, as plain values."""
     chosen = recipe.model_dump(mode="json", exclude_defaults=True)
+    # Nothing that is learned depends on these.
+    chosen.get("training", {}).pop("tracker", None)
+    for source in chosen["stream"]["sources"].values():
+        source.pop("license", None)
     optimizer = chosen.get("training", {}).get("optimizer", {})
     if optimizer.get("kind") == OPTIMIZERS.default:  # as before there were kinds
         del optimizer["kind"]
@@ -134,7 +141,8 @@ def _cell(
         content = deepcopy(base)
         changes = {**settings.set, **combination, "seed": seed}
         for key, value in changes.items():
-            assign(content, key, deepcopy(value))
+            own = value.replace(SEED, str(seed)) if isinstance(value, str) else deepcopy(value)
+            assign(content, key, own)
         content["name"] = f"{study.name}: {name}, seed {seed}"
         inputs = parse_recipe(content, study.recipe.parent)
         _choose_sources(content, settings.sources)

@@ -39,7 +39,7 @@ class CellSettings(Settings):
     name: str = Field(min_length=1)
     """Names it in tables."""
     set: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the base recipe that differ, by dotted name."""
+    """Settings of the base recipe that differ, by dotted name; in texts ``{seed}`` is the seed."""
     sources: dict[str, float] = Field(default_factory=dict)
     """Sources that the cell reads and their weights; the base recipe's others are left out. Empty:
     all of them, with the recipe's weights."""

@@ -9,6 +9,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from copy import copy
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from chiasm.documents import Continuous
 from chiasm.errors import UserError
+from chiasm.tokenizers.statistics import LatentStatistics
 
 
 class Part(nn.Module):
@@ -49,6 +51,17 @@ class Part(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Returns what :meth:`open` needs beside the weights, as JSON has it."""
+        return {}
+
+    def carry(self, folder: Path, statistics: LatentStatistics) -> dict[str, Any]:
+        """Writes the weights that are not :attr:`kept` into a tokenizer's folder as well.
+
+        Returns what the description then says otherwise; a ``path`` that begins with ``./`` counts
+        from the folder. ``statistics`` are of the latents, for formats that hold them.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
         return {}
 
     def check_kind(self, base: str) -> None:

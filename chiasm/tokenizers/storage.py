@@ -2,7 +2,8 @@
 
 The JSON file holds the descriptions of encoder and decoder, the statistics with their provenance,
 the hash of the weights and the record of how they were made. Weights are kept in float16 where that
-loses nothing. For weights that are published elsewhere the description has place and hash alone.
+loses nothing. For weights that are published elsewhere the description has place and hash alone,
+unless the folder is portable: then they lie in it, in the layout of their own library.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from chiasm.errors import UserError
+from chiasm.public import public
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.whole import sha256_of, write_whole
 
@@ -27,13 +29,22 @@ DESCRIPTION = "description.json"
 
 
 def save_tokenizer(
-    tokenizer: Tokenizer, folder: Path, record: dict[str, Any] | None = None
+    tokenizer: Tokenizer,
+    folder: Path,
+    record: dict[str, Any] | None = None,
+    *,
+    portable: bool = False,
 ) -> None:
     """Writes a tokenizer; ``record`` (recipe, seeds, command, figures) goes into the JSON file.
 
-    Each file is written aside and renamed, the JSON file last: a folder that has it is whole.
+    Each file is written aside and renamed, the JSON file last: a folder that has it is whole. A
+    ``portable`` one holds published weights too, and names no path of this machine.
     """
     description = tokenizer.describe()
+    if portable:
+        for role, part in tokenizer.roles.items():
+            description[role] |= part.carry(folder, tokenizer.statistics)
+        description = public(description)
     weights = {name: _smallest(tensor) for name, tensor in tokenizer.weights.items()}
     if weights:
         write_whole(folder / WEIGHTS, save(weights))
@@ -52,7 +63,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     description = read_description(folder)
     path = folder / DESCRIPTION
     try:
-        tokenizer = Tokenizer.open(description)
+        tokenizer = Tokenizer.open(_placed(description, folder))
         expected_hash = description["weights_sha256"] if tokenizer.weights else ""
     except UserError as error:
         raise UserError(
@@ -69,6 +80,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         for name, tensor in expected.items():
             tensor.copy_(weights[name])
     return tokenizer
+
+
+def _placed(description: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns a description in which paths that count from its folder are whole."""
+
+    def placed(part: Any) -> Any:
+        if isinstance(part, dict) and str(part.get("path")).startswith("./"):
+            return part | {"path": str(folder / part["path"])}
+        return part
+
+    return {name: placed(value) for name, value in description.items()}
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -83,11 +83,11 @@ class Tokenizer(nn.Module):
     @property
     def can_vary(self) -> bool:
         """Whether its encoder, and its decoder if there is one, take items on any grid."""
-        return all(part.can_vary for part in self._roles.values())
+        return all(part.can_vary for part in self.roles.values())
 
     def vary(self) -> None:
         """From now on, each item has a grid of its own."""
-        for part in self._roles.values():
+        for part in self.roles.values():
             part.varies = True
 
     def refuse_varying(self, what: str) -> None:
@@ -258,13 +258,14 @@ class Tokenizer(nn.Module):
         """The weights that a folder keeps, by their names in it."""
         return {
             f"{role}.{name}": tensor.contiguous()
-            for role, part in self._roles.items()
+            for role, part in self.roles.items()
             if part.kept
             for name, tensor in part.state_dict().items()
         }
 
     @property
-    def _roles(self) -> dict[str, Part]:
+    def roles(self) -> dict[str, Part]:
+        """Its parts by their names in a description."""
         if self.decoder is self.encoder:
             return {"autoencoder": self.encoder}
         drawing = {} if self.decoder is None else {"decoder": self.decoder}
@@ -289,7 +290,7 @@ class Tokenizer(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Returns what :meth:`open` needs beside :attr:`weights`, as JSON has it."""
-        parts = {role: {"kind": part.kind, **part.describe()} for role, part in self._roles.items()}
+        parts = {role: {"kind": part.kind, **part.describe()} for role, part in self.roles.items()}
         varies = {"varies": True} if self.varies else {}
         return {"name": self.name, **parts, **varies, "statistics": asdict(self.statistics)}
 

@@ -13,6 +13,7 @@ tally.py       sums and counts as the named numbers that a run reports
 shared_memory.py sums over the ranks of one machine, without messages
 parallel.py    how the weights lie on several ranks
 transfer.py    weights of a trained model that another one begins with
+adapters.py    low-rank adapters of such weights
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop that trains the decoder
 together.py    several seeds of a model in one process, their passes made together

@@ -108,6 +108,20 @@ class ParallelSettings(Settings):
         return self.shard_ranks
 
 
+class LoraSettings(Settings):
+    """Low-rank adapters of the model that a run begins with (LoRA, arXiv 2106.09685): its matrices
+    stay, and the product of two thin ones is learned beside each."""
+
+    rank: int = Field(8, ge=1)
+    """Width of the thin matrices."""
+    scale: float = Field(2.0, gt=0)
+    """Factor of their product: what is elsewhere called α over the rank."""
+    on: tuple[str, ...] = ("blocks.*",)
+    """Matrices between hidden vectors that get one, by patterns of their names."""
+    trained: tuple[str, ...] = ()
+    """Parameters that are trained whole besides, such as ``token_embedding`` for new tokens."""
+
+
 class TrainingSettings(LoopSettings):
     """One run of the decoder."""
 
@@ -128,6 +142,9 @@ class TrainingSettings(LoopSettings):
     large vocabulary makes it cheap, and none elsewhere."""
     frozen: tuple[str, ...] = ()
     """Parameters that stay as they are, by patterns of their names, such as ``blocks.0.*``."""
+    lora: LoraSettings | None = None
+    """Train adapters instead of the weights of ``initialize.model``; what is written is the sum of
+    both, a model as any other."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Keep an exponential moving average of the weights, with this share of it kept at each step:
     the model that is written, sampled and evaluated is then the average."""

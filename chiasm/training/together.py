@@ -54,6 +54,7 @@ def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> 
         and training.precision != "bfloat16"
         and not training.compile_blocks
         and not training.frozen
+        and training.lora is None
         and not training.written_on_the_way
         and (model.inner is None or model.inner.target == "latents")
         and training.activation_checkpointing in ("auto", "none")

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 Own = TypeVar("Own", bound=Settings)
 
 _TASKS = (*TASKS, *SOUND_TASKS, INVERSE, INSTRUCTIONS)
+_FREEDOOM = "bsd-3-clause"
+"""License of Freedoom, whose textures and maps are seen."""
+_ASKING = ("vqa", "aqa")
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
 
@@ -47,21 +50,32 @@ class WorldSourceSettings(SourceSettings):
     task: str = ""
     """text, image_text, video, action_video, inverse_dynamics, vqa or instructions; with
     world.sounds = true also sound_text, image_sound, action_video_sound or aqa."""
+    loss: Literal["all", "answers"] = "all"
+    """Texts that are learned: ``all``, or, of vqa and aqa, ``answers`` and their ends alone."""
 
     is_made: ClassVar[bool] = True
+    usual_license: ClassVar[str] = _FREEDOOM
 
     @property
     def has_pictures(self) -> bool:
         """Whether documents have images: stories and sounds with words alone have none."""
         return self.task not in _WITHOUT_PICTURES
 
+    @property
+    def only_answers(self) -> bool:
+        """Whether prompts are not learned."""
+        return self.loss == "answers"
+
     def check(self) -> None:
-        """Refuses an unknown task.
+        """Refuses an unknown task, and a loss on answers where nothing asks.
 
         Raises:
-            UserError: it is unknown.
+            UserError: as described.
         """
         check_task(self, self.task, _TASKS)
+        if self.only_answers and self.task not in _ASKING:
+            remedy = f"set task to one of {', '.join(_ASKING)}, or leave it out"
+            raise self.error("loss", f"needs questions, and task is {self.task!r}", remedy)
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both splits, rendered if the cache lacks them."""
@@ -140,6 +154,7 @@ class FreedoomSettings(SourceSettings):
     """Which frames make a document."""
 
     is_made: ClassVar[bool] = True
+    usual_license: ClassVar[str] = _FREEDOOM
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both splits, recorded into the cache first."""

@@ -4,7 +4,7 @@ import pytest
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Continuous, Document, Image, Text
+from chiasm.documents import Continuous, Document, Image, Text, question_spans
 from chiasm.errors import UserError
 
 
@@ -116,3 +116,35 @@ def test_a_text_longer_than_a_row_is_cut_at_its_length(made, encoder_of):
 def test_an_empty_document_is_two_positions(made, encoder_of):
     (piece,) = encoder_of(20)(Document((Text(""),)))
     assert piece.ids.tolist() == [made.tokenizer.bod_id, made.tokenizer.eod_id]
+
+
+def test_of_questions_answers_and_their_ends_alone_are_learned(made, encoder_of):
+    t = made.tokenizer
+    asked = (*question_spans("a door?", "yes"), *question_spans("two rooms?", "no, one"))
+    document = Document((Image(made.picture(0), target=False), *asked))
+    [piece], [plain] = (encoder_of(200)(document, only_answers=own) for own in (True, False))
+    assert piece.ids.tolist() == plain.ids.tolist()
+    assert plain.asked is None
+    prompts = "question: a door? answer:question: two rooms? answer:"
+    assert t.decode(piece.ids[piece.asked].tolist()) == prompts
+    learned = piece.ids[~piece.asked].tolist()
+    assert t.decode(learned[6:-1]) == " yes\n no, one\n", (
+        "behind <bod> and the picture, before <eod>"
+    )
+
+
+def test_a_token_of_prompt_and_answer_is_learned(made, encoder_of):
+    document = Document((Text("a d", prompt=True), Text("oor")))
+    [piece] = encoder_of(64)(document, only_answers=True)
+    asked, learned = (piece.ids[own].tolist() for own in (piece.asked, ~piece.asked))
+    assert made.tokenizer.decode(asked) == "a"
+    assert made.tokenizer.decode(learned[1:-1]) == " door"
+
+
+def test_prompts_are_told_of_every_piece_of_a_long_document(made, encoder_of):
+    spans = [span for n in range(6) for span in question_spans(f"is it door {n}?", "no")]
+    pieces = encoder_of(40)(Document(tuple(spans)), only_answers=True)
+    assert len(pieces) > 2
+    told = [made.tokenizer.decode(piece.ids[~piece.asked].tolist()[1:-1]) for piece in pieces]
+    assert "".join(told) == " no\n" * 6
+    assert encoder_of(40)(Document((Text("a door"),)), only_answers=True)[0].asked is None

@@ -14,11 +14,13 @@ from chiasm.data.folders import (
     QuestionSource,
     Selection,
 )
+from chiasm.data.kinds import QuestionSettings
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.table import FileTable
 from chiasm.data.texts import TextSource, cut_text
 from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
 
 
 class Rows(FileTable):
@@ -125,6 +127,26 @@ def test_questions_end_with_a_line(rows, tmp_path):
         Text("question: how many? answer:"),
         Text(" 3\n"),
     )
+
+
+def test_templates_of_a_prompt_take_turns(rows):
+    row = {"image": "0.png", "question": "how many?", "answer": "3"}
+    columns, templates = ("image", "question", "answer"), ("question: {question}", "{question} =")
+    source = QuestionSource("vqa", rows(row, row), *columns, templates=templates)
+    assert source.varied
+    told = [[source.variant(index, turn).spans[1] for turn in range(3)] for index in range(2)]
+    forms = ["question: how many?", "how many? ="]
+    assert [[text.text for text in own] for own in told] == [
+        [*forms, forms[0]],
+        [*forms[::-1], forms[1]],
+    ]
+    assert all(text.prompt for own in told for text in own)
+    assert not source[0].spans[2].prompt
+
+
+def test_a_template_without_a_question_is_refused():
+    with pytest.raises(UserError, match=r"templates has 'answer:', .*write \{question\} in it"):
+        QuestionSettings(path="mine", templates=("{question}", "answer:")).check()
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@ import json
 import pytest
 import torch
 
+from chiasm.batch.packed import NO_LABEL
+from chiasm.data.kinds import QuestionSettings, TextSettings
 from chiasm.data.settings import StreamSettings
-from chiasm.documents import Document, Image, Text
+from chiasm.data.stream import Stream
+from chiasm.documents import Document, Image, Text, question_spans
 from chiasm.errors import UserError
 
 ROWS = ("label", "modality", "position", "first", "last", "document", "source")
@@ -185,3 +188,53 @@ def test_a_closed_stream_leaves_no_thread(made):
     assert threading.active_count() == before + 1
     stream.close()
     assert threading.active_count() == before
+
+
+def asked_stream(made, loss):
+    """Questions beside texts; the documents of both are packed into common rows."""
+    questions = [
+        Document((Image(made.picture(n), target=False), *question_spans(f"door {n}?", f"yes {n}")))
+        for n in range(9)
+    ]
+    sources = {"asked": made.Listed("asked", questions), "text": made.three_sources()["text"]}
+    settings = StreamSettings(
+        sources={"asked": QuestionSettings(loss=loss), "text": TextSettings()},
+        sequence_length=80,
+        batch_size=2,
+        lanes=2,
+        rows_packed_together=3,
+    )
+    return Stream(settings, sources, made.tokenizer, made.reader, 3)
+
+
+def test_with_a_loss_on_answers_nothing_but_labels_of_prompts_is_left_out(made):
+    whole, answers = (asked_stream(made, loss) for loss in ("all", "answers"))
+    seen = set()
+    for _ in range(6):
+        one, other = next(whole), next(answers)
+        for name in TABLES:
+            if name != "label_BT":
+                assert torch.equal(getattr(one, name), getattr(other, name)), name
+        kept = other.label_BT != NO_LABEL
+        assert torch.equal(one.label_BT[kept], other.label_BT[kept])
+        for row, (labels, sources) in enumerate(zip(other.label_BT, other.source_BT, strict=True)):
+            texts = sources == 1
+            assert torch.equal(labels[texts], one.label_BT[row][texts]), "texts are learned whole"
+            for document in other.document_BT[row].unique():
+                own = (other.document_BT[row] == document) & (sources == 0) & kept[row]
+                if own.any():
+                    ids = labels[own].tolist()
+                    assert ids[-1] == made.tokenizer.eod_id
+                    seen.add(made.tokenizer.decode(ids[:-1]))
+    assert len(seen) > 3
+    assert seen <= {f" yes {n}\n" for n in range(9)}
+
+
+def test_a_stream_on_answers_goes_on_exactly(made):
+    whole, stopped = asked_stream(made, "answers"), asked_stream(made, "answers")
+    batches = [next(whole) for _ in range(8)]
+    for _ in range(3):
+        next(stopped)
+    resumed = asked_stream(made, "answers")
+    resumed.set_state(json.loads(json.dumps(stopped.get_state())))
+    assert all(same(next(resumed), batch) for batch in batches[3:])

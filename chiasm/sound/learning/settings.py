@@ -8,6 +8,7 @@ from pydantic import Field
 
 from chiasm.data.audio import AudioTextSettings
 from chiasm.data.source import SOURCES, SourceSettings
+from chiasm.loop.tracker import TrackerSettings
 from chiasm.settings import Settings
 from chiasm.sound.settings import MelShape, VocoderSettings
 from chiasm.vision.learning.settings import FitSettings
@@ -60,3 +61,4 @@ class SoundTrainingSettings(Settings):
     that the decoder bears a generator's errors."""
     fit: SoundFitSettings = SoundFitSettings()
     """The optimization."""
+    tracker: TrackerSettings = TrackerSettings()

@@ -25,7 +25,9 @@ from chiasm.sound.mel import LogMel, mel_tokenizer
 from chiasm.sound.vocoder import Vocoder
 from chiasm.tokenizers.storage import load_tokenizer, round_to_stored
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.learning.fit import stage_about
 from chiasm.vision.learning.folder import begin_folder, finish_folder
+from chiasm.vision.learning.settings import NOT_LEARNED
 from chiasm.vision.tokenizer import seeded
 
 ProgressCallback = Callable[[str, int, int, Values], None]
@@ -58,6 +60,8 @@ def train_from_settings(
         UserError: the folder belongs to other settings or sounds, sounds cannot be read, or
             whatever ends the training (see :meth:`chiasm.loop.loop.Loop.run`).
     """
+    with settings_of("tracker"):
+        settings.tracker.check()
     untrained = mel_tokenizer(settings.mel)
     encoder = untrained.encoder
     assert isinstance(encoder, LogMel)
@@ -72,8 +76,11 @@ def train_from_settings(
     stage = VocoderStage(vocoder, encoder, statistics, settings.noise, train).to(device).train()
     with settings_of("fit"):
         fit = VocoderFit(
-            "vocoder", stage, len(train), settings.fit.fit, settings.seed, folder, identity, tell
+            *("vocoder", stage, len(train), settings.fit.fit, settings.seed, folder, identity),
+            tell,
+            tracker=settings.tracker,
         )
+        fit.about = stage_about(settings, "vocoder")
         steps = settings.fit.steps
         fit.run(folder / "vocoder", lambda step: progress("vocoder", step.step, steps, step.losses))
     vocoder.eval()
@@ -121,5 +128,6 @@ def _sounds(
 
 
 def _identity(settings: SoundTrainingSettings, train: Sounds) -> str:
-    described = {"settings": settings.model_dump(mode="json"), "content": train.content}
+    told = settings.model_dump(mode="json", exclude=NOT_LEARNED)
+    described = {"settings": told, "content": train.content}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -22,12 +23,15 @@ from chiasm.loop.metrics import Values
 from chiasm.loop.optimizer import AdamWSettings
 from chiasm.loop.schedule import ScheduleSettings
 from chiasm.loop.settings import LoopSettings
+from chiasm.loop.tracker import TrackerSettings
 from chiasm.ranks import ALONE, Ranks
+from chiasm.settings import Settings
 from chiasm.vision.learning.draw import Draw, draw_step
 from chiasm.vision.learning.settings import FitSettings
 
 LOG_STEPS = 50
 """Steps between two log entries of the losses."""
+NO_TRACKER = TrackerSettings()
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Fit(Loop[Losses]):
         identity: str,
         tell: Callable[[str], None] = print,
         ranks: Ranks = ALONE,
+        tracker: TrackerSettings = NO_TRACKER,
     ) -> None:
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
         self.asked, self.seed, self.folder, self.identity = settings, seed, folder, identity
@@ -114,6 +119,7 @@ class Fit(Loop[Losses]):
                 validate_every_steps=stage.sample_steps or settings.steps,
                 checkpoint_every_steps=settings.checkpoint_steps,
                 optimizer=asked,
+                tracker=tracker,
                 schedule=ScheduleSettings(
                     shape="full_cosine", warmup_steps=settings.warmup_steps + 1, min_lr_ratio=0.01
                 ),
@@ -169,6 +175,12 @@ class Fit(Loop[Losses]):
                 name = f"{self.key}-{self.progress.step:06d}.png"
                 save_samples(self.folder / "samples" / name, *samples)
         return {}
+
+
+def stage_about(settings: Settings, stage: str) -> dict[str, Any]:
+    """Returns what a tracker shows of a stage of a tokenizer's training."""
+    told = settings.model_dump(mode="json")
+    return {**told, "name": f"{told['name']}: {stage}"}
 
 
 def save_samples(path: Path, true_N3HW: Tensor, drawn_N3HW: Tensor) -> None:

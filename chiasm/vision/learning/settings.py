@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
 from chiasm.data.source import SOURCES, SourceSettings
 from chiasm.errors import settings_of
+from chiasm.loop.tracker import TrackerSettings
 from chiasm.providers import WorldTable
 from chiasm.settings import Settings
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
@@ -19,6 +20,9 @@ from chiasm.vision.settings import (
     DecoderSettings,
     EncoderSettings,
 )
+
+NOT_LEARNED: dict[str, Any] = {"tracker": True, "source": {"license"}}
+"""Settings that a tokenizer does not depend on, for the hash of the others."""
 
 
 class FitSettings(Settings):
@@ -131,6 +135,7 @@ class TokenizerTrainingSettings(Settings):
     """vae: shape of the autoencoder."""
     reconstruction: ReconstructionSettings = ReconstructionSettings()
     """How the decoder, or the autoencoder, learns to draw."""
+    tracker: TrackerSettings = TrackerSettings()
 
     @property
     def size_setting(self) -> str:

@@ -29,7 +29,7 @@ from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.layers import name_of
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
-from chiasm.vision.learning.fit import Fit, Stage
+from chiasm.vision.learning.fit import Fit, Stage, stage_about
 from chiasm.vision.learning.folder import begin_folder, finish_folder
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures, check_pictures, picture_shape
@@ -41,7 +41,7 @@ from chiasm.vision.learning.reconstruction import (
     solve_linear_decoder,
 )
 from chiasm.vision.learning.self_supervised import SelfSupervisedStage
-from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettings
+from chiasm.vision.learning.settings import NOT_LEARNED, FitSettings, TokenizerTrainingSettings
 from chiasm.vision.tokenizer import PictureEncoder, seeded
 
 STATISTICS_PICTURES = 20_000
@@ -88,6 +88,8 @@ def train_tokenizer(
     """
     with ranks.together():
         settings.refuse_uneven(ranks.size)
+        with settings_of("tracker"):
+            settings.tracker.check()
         check_pictures(train, picture_shape(settings, frozen), settings)
         if frozen is not None:
             _of_pictures(frozen)
@@ -151,7 +153,9 @@ class _Work:
                 self.identity,
                 self.tell,
                 self.ranks,
+                self.settings.tracker,
             )
+            fit.about = stage_about(self.settings, name)
             fit.run(
                 self.folder / name,
                 lambda step: self.progress(name, step.step, asked.steps, step.losses),
@@ -257,7 +261,8 @@ def _weights_hash(module: nn.Module) -> str:
 def _identity(
     settings: TokenizerTrainingSettings, train: Pictures, frozen: Tokenizer | None
 ) -> str:
-    described = {"settings": settings.model_dump(mode="json"), "data": train.data, "n": len(train)}
+    told = settings.model_dump(mode="json", exclude=NOT_LEARNED)
+    described = {"settings": told, "data": train.data, "n": len(train)}
     if frozen is not None:
         described["frozen"] = frozen.fingerprint
     if train.content:

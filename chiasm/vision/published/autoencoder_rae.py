@@ -9,14 +9,19 @@ Shape suffixes: B images, P latent tokens of one image, C channels.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
 from chiasm.errors import UserError, setting
+from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.vision.published.backbone import Backbone, BackboneShape
 from chiasm.vision.published.checkpoint import (
     CONFIG,
@@ -28,6 +33,7 @@ from chiasm.vision.published.checkpoint import (
 from chiasm.vision.published.part import PublishedPart
 from chiasm.vision.published.preprocessing import Preprocessing
 from chiasm.vision.tokenizer import PictureDecoder
+from chiasm.whole import write_json
 
 NAME = "AutoencoderRAE"
 
@@ -36,6 +42,9 @@ FAMILIES = {"dinov2": "dinov2_with_registers", "siglip2": "siglip_vision_model"}
 
 PREFIX = "decoder."
 """Prefix of the names of the decoder's weights."""
+
+_ADDED_TO_STD = 1e-5
+"""What diffusers adds to deviations before it divides by them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,13 @@ class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decode
             return drawn_B3HW
         return functional.interpolate(drawn_B3HW, self.size, mode="bicubic", antialias=True)
 
+    def carry(self, folder: Path, statistics: LatentStatistics) -> dict[str, Any]:
+        """Writes the autoencoder; diffusers' latents are then standardized as these are."""
+        changed = super().carry(folder, statistics)
+        if statistics.count:
+            _standardize(folder / changed["path"], statistics)
+        return changed
+
     @classmethod
     def load(cls, checkpoint: Checkpoint, image_pixels: int) -> Any:
         """Returns the decoder alone; ``image_pixels`` is the side of the encoder's input.
@@ -140,6 +156,22 @@ class RaeBackbone(Backbone, kind="AutoencoderRAE encoder"):
                 f"{setting('decoder')}"
             ) from error
         return cls(autoencoder.encoder, shape, checkpoint)
+
+
+def _standardize(folder: Path, statistics: LatentStatistics) -> None:
+    """Writes latent statistics into the files of an autoencoder."""
+    content = json.loads((folder / CONFIG).read_text())
+    shape = (-1, 1, 1) if content.get("reshape_to_2d", True) else (-1,)
+    own = {
+        "latents_mean": torch.tensor(statistics.mean_C).reshape(shape),
+        "latents_std": torch.tensor(statistics.std_C).reshape(shape) - _ADDED_TO_STD,
+    }
+    lists = {name: tensor.tolist() for name, tensor in own.items()}
+    write_json(folder / CONFIG, {**content, **lists, "scaling_factor": 1.0})
+    for path in folder.glob(WEIGHTS):
+        weights = load_file(path)
+        if there := {f"_{name}": own[name] for name in own if f"_{name}" in weights}:
+            save_file(weights | there, path, metadata={"format": "pt"})
 
 
 def describe_rae(checkpoint: Checkpoint) -> RaeShape:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from safetensors import SafetensorError
 from chiasm import errors
 from chiasm.errors import UserError, first_line
 from chiasm.hub import unreachable
+from chiasm.whole import write_json
 
 CONFIG = "config.json"
 WEIGHTS = "*.safetensors"
+_CONFIGURATIONS = (CONFIG, "*processor_config.json", f"{WEIGHTS}.index.json")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,21 @@ class Checkpoint:
         if not isinstance(content, dict):
             raise UserError(f"{self.folder / name} holds no settings; copy the checkpoint again")
         return content
+
+    def copy(self, folder: Path) -> None:
+        """Writes what is read of it into a folder, as its library has it.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for pattern in _CONFIGURATIONS:
+            for path in self.folder.glob(pattern):
+                content = self.read_json(path.name)
+                content.pop("_name_or_path", None)  # where it was once loaded from
+                write_json(folder / path.name, content)
+        for path in self.folder.glob(WEIGHTS):
+            shutil.copyfile(path, folder / path.name)
 
     def has(self, pattern: str) -> bool:
         """Returns whether a file of this name, or pattern of names, is there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -11,8 +12,12 @@ from torch import Tensor, nn
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.parts import Part, hash_weights
+from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.vision.layers import with_names_of_now
 from chiasm.vision.published.checkpoint import Checkpoint, find_checkpoint
+
+AUTOENCODER, VISION_MODEL = "autoencoder", "vision_model"
+"""Folders of checkpoints inside a portable one, in the layouts of their libraries."""
 
 
 class PublishedPart(Part):
@@ -62,6 +67,14 @@ class PublishedPart(Part):
         """Returns where the weights are, their hash, and how they are used."""
         place = {"path": self.checkpoint.name, "revision": self.checkpoint.revision}
         return {**place, "weights_sha256": self.weights_sha256, **self.used}
+
+    def carry(self, folder: Path, statistics: LatentStatistics) -> dict[str, Any]:
+        """Writes the checkpoint into a folder of its kind, once for parts that share it."""
+        kind = self.checkpoint.kind or ""
+        inside = AUTOENCODER if kind.startswith("Autoencoder") else VISION_MODEL
+        if not (folder / inside).exists():
+            self.checkpoint.copy(folder / inside)
+        return {"path": f"./{inside}", "revision": None}
 
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Any:

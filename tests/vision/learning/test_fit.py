@@ -1,18 +1,21 @@
 """A fit whose number of threads nobody decided: measured, recorded, and without a trace."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from chiasm.loop.tracker import TrackerSettings
 from chiasm.roles import Role
 from chiasm.vision.learning.draw import Draw
-from chiasm.vision.learning.fit import Fit, Losses, Stage
-from chiasm.vision.learning.settings import FitSettings
+from chiasm.vision.learning.fit import Fit, Losses, Stage, stage_about
+from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettings
 
 
 class Line(Stage):
@@ -37,6 +40,26 @@ def trained(folder: Path, steps: int = 30) -> Tensor:
     fit = Fit("line", stage, 32, settings, 0, folder, "a line", tell=lambda line: None)
     fit.run(folder / "line")
     return stage.weight.detach()
+
+
+def test_a_stage_tells_a_tracker_its_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[str, Any]] = []
+    package = ModuleType("trackio")
+    run = SimpleNamespace(log=lambda *told, **at: kept.append((*told, at)), finish=lambda: None)
+    package.init = lambda **given: kept.append(("init", given)) or run
+    monkeypatch.setitem(sys.modules, "trackio", package)
+    settings = FitSettings(steps=3, pictures_per_step=8)
+    tracker = TrackerSettings(kind="trackio", project="ours")
+    fit = Fit("line", Line(), 32, settings, 0, tmp_path, "a line", tell=print, tracker=tracker)
+    fit.about = stage_about(TokenizerTrainingSettings(name="mine"), "line")
+    fit.run(tmp_path / "line")
+    assert kept[0][1]["name"].startswith("mine: line ")
+    assert kept[0][1]["config"]["kind"] == "rae"
+    [(values, at)] = kept[1:]
+    assert at == {"step": 3}
+    assert values["train/square"] > 0
 
 
 @pytest.fixture

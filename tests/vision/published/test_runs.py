@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from chiasm.assembly import train_run
+from chiasm.assembly.export import export_run
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
@@ -84,3 +85,11 @@ def test_one_line_switches_the_tokenizer(
             tokenizer.decode(latents)
     else:
         assert tokenizer.decode(latents).shape == (1, 3, 32, 32)
+    told: list[str] = []
+    export_run(tmp_path, tmp_path / "out", tell=told.append)
+    library = "transformers" if kind == "rae" and not decoder else "diffusers"
+    assert f"opens in {library}" in told[0]
+    exported = Pretrained.load(tmp_path / "out").vision_tokenizer
+    assert torch.equal(
+        exported.encode(torch.ones(1, 3, 32, 32)), tokenizer.encode(torch.ones(1, 3, 32, 32))
+    )
