@@ -30,6 +30,7 @@ from chiasm.data.source import SOURCES
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.loop.optimizer import OPTIMIZERS
+from chiasm.model.settings import InnerSettings
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
 from chiasm.registry import Registry
 from chiasm.sound.learning.settings import SoundTrainingSettings
@@ -242,6 +243,7 @@ def roots() -> Iterator[dict[str, Any]]:
     yield {"actions": {"controls": {"NAME": ControlSettings().model_dump(mode="json")}}}
     where = RecordedControl().model_dump(mode="json")
     yield {"stream": {"sources": {"NAME": {"controls": {"NAME": where}}}}}
+    yield {"model": {"inner": InnerSettings(block=1).model_dump(mode="json")}}
     yield {"objective": {"streams": {"NAME": StreamObjective().model_dump(mode="json")}}}
     yield VisionTrainingSettings().model_dump(mode="json")
     yield SoundTrainingSettings().model_dump(mode="json")

@@ -213,7 +213,10 @@ def _states(
     with torch.no_grad(), average.in_use():
         passed = decoder.forward_with_routing(*inputs_on(lines, batch), behind=behind)
     x_MD = passed.behind[0].flatten(0, 1)
-    return {name: x_MD[batch.slots[name].position_G].float() for name in batch.streams.generated}
+    return {
+        name: take_rows(x_MD, batch.slots[name].position_G).float()
+        for name in batch.streams.generated
+    }
 
 
 def _text_sums(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Sums:

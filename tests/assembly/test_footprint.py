@@ -17,6 +17,11 @@ from chiasm.recipe import load_recipe
 MODELS = {
     "dense": {"model.experts": "dense"},
     "moe": {"model.experts": "moe", "model.moe.num_experts": 8, "model.moe.granularity": 2},
+    "average": {
+        "model.experts": "dense",
+        "model.inner": {"block": 1, "target": "average"},
+        "training.ema_decay": 0.9,
+    },
 }
 
 
