@@ -92,7 +92,7 @@ class Shape:
         with torch.no_grad():
             for parameter in decoder.parameters():
                 parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-        positions = self.document_views * (tokenizers["image"].num_tokens + 40)
+        positions = self.document_views * (tokenizers.streams["image"].num_tokens + 40)
         objective = ObjectiveSettings(prediction="v", shift=1.0)
         decoder = decoder.to(device).eval().requires_grad_(False)
         return Pretrained(
@@ -258,7 +258,7 @@ def told(
     figures = {
         "shape": shape.name,
         "parameters": pretrained.decoder.count_parameters().active,
-        "tokens_per_view": pretrained.vision_tokenizer.num_tokens,
+        "tokens_per_view": pretrained.decoder.shapes["image"].num_tokens,
         "context_views": shape.context_views,
         "document_views": shape.document_views,
         "ways": ways,
