@@ -82,7 +82,8 @@ def local_mean(
 
 def _likeness(x_NBHW: Tensor, y_NBHW: Tensor) -> Tensor:
     """Returns the likeness of the bands of one scale, of texture and structure: [N]."""
-    mean, x, y = local_mean(*x_NBHW.shape[-2:], _WINDOW, x_NBHW.dtype), x_NBHW, y_NBHW
+    x, y, (height, width) = x_NBHW, y_NBHW, x_NBHW.shape[-2:]
+    mean = local_mean(height, width, _WINDOW, x.dtype)
     m_x, m_y = mean(x), mean(y)
     s_x, s_y, s_xy = mean(x * x) - m_x**2, mean(y * y) - m_y**2, mean(x * y) - m_x * m_y
     texture = (2 * m_x * m_y + _C) / (m_x**2 + m_y**2 + _C)
