@@ -4,6 +4,7 @@ engine.py     one thread that runs the model for all that ask, and the queue bef
 uploads.py    pictures and sounds that a page sends
 tasks.py      what a page asks, as requests of the sampler
 answers.py    answers to the page's requests
+walks.py      walks that are opened while the page is served already
 server.py     HTTP on this machine
 page.html     the page itself
 """
