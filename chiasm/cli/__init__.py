@@ -73,7 +73,8 @@ VERBS = {
     "run.",
     "lm-eval": "Answer the tasks of lm-evaluation-harness; what follows RUN are its own options.",
     "draw-benchmark": "Draw the prompts of GenEval, GenEval 2, DPG-Bench, WISE or T2I-CompBench.",
-    "score-benchmark": "Read a picture benchmark's scores into our table.",
+    "score-benchmark": "Read a picture benchmark's scores into our table, with their errors and "
+    "source.",
     "data": "The data stream.",
     "vision": "Vision tokenizers.",
     "sound": "Tokenizers of sound.",

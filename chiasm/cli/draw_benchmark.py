@@ -96,7 +96,7 @@ def draw_benchmark(
     score = f"chiasm score-benchmark {out}"
     if not from_world:
         side = width // math.isqrt(len(files[0].pictures))
-        command = layout.scored_by.format(out=out, side=side, samples=drawn.samples)
-        print(f"score them, in a copy of {layout.home}, by\n  {command}")
+        told = {"out": out, "prompts": path, "samples": drawn.samples, "side": side}
+        print(f"score them, in {layout.home}, by\n  {layout.scored_by.format(**told)}")
         score += " RESULTS"
     print(f"then read the scores by\n  {score}")

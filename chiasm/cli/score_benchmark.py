@@ -29,7 +29,7 @@ def score_benchmark(
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Read a picture benchmark's scores into our table, with standard errors and their source.
+    """Read a picture benchmark's scores into our table, with their errors and source.
 
     They are written to OUT.scores.json as well.
 

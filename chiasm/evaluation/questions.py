@@ -147,7 +147,7 @@ def _questions(
         cluster = cluster_of(source, number, document)
         known = source.question_kinds(number) if isinstance(source, Questioning) else ()
         kinds = known or [source.name] * len(answers)
-        people = source.answers(number) if isinstance(source, Answered) else ()
+        people = source.answers(number) if pictures and isinstance(source, Answered) else ()
         people = people or [()] * len(answers)
         for kind, prompt, answered, said in zip(kinds, prompts, answers, people, strict=True):
             yield Asked(first, cluster, kind, prompt, answered, tuple(said))

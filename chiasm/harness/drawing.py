@@ -13,6 +13,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -123,11 +124,12 @@ def draw_pictures(
     tiles: dict[PictureFile, dict[int, np.ndarray]] = defaultdict(dict)
     there = len(files) - len(missing)
     on_stage(drawn.benchmark, there, len(files))
-    for event in Sampler(pretrained).stream(requests, limits):  # which first checks all prompts
+    events = Sampler(pretrained).stream(requests, limits)
+    begun = [*islice(events, 1)]  # before it, all prompts are checked
+    _write_beside(layout, prompts, files, out, drawn)
+    for event in chain(begun, events):
         if not isinstance(event, Generated) or not isinstance(event.item, Image):
             continue
-        if not beside(out).exists():
-            _write_beside(layout, prompts, files, out, drawn)
         file = of_request[event.request]
         tiles[file][event.request] = event.item.pixels()
         if len(tiles[file]) == len(file.pictures):
@@ -177,9 +179,12 @@ def _claim(out: Path, drawn: Drawn) -> None:
 def _write_beside(
     layout: Layout, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path, drawn: Drawn
 ) -> None:
-    write_whole(beside(out), drawn.model_dump_json(indent=1) + "\n")
-    for name, text in layout.beside(prompts, files, out).items():
-        write_whole(out / name, text)
+    """Writes the record and what the scorer reads beside pictures, where it is not there."""
+    texts = {beside(out): drawn.model_dump_json(indent=1) + "\n"}  # whose folder it is
+    texts |= {out / name: text for name, text in layout.beside(prompts, files, out).items()}
+    for path, text in texts.items():
+        if not path.is_file() or path.read_text() != text:
+            write_whole(path, text)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -52,7 +52,7 @@ class Layout(ABC):
     allowed: ClassVar[tuple[int, ...]] = ()
     """Numbers of samples that its scorer can read; empty: any."""
     scored_by: ClassVar[str]
-    """Command that scores a folder, with {out} for it and {side} for a picture's side."""
+    """Command that scores a folder {out}; {side} is the pixels of a picture's side."""
 
     @abstractmethod
     def read(self, path: Path) -> list[Prompt]:
@@ -132,7 +132,7 @@ class GenEval2(Layout):
     samples = 1
     allowed = (1,)
     scored_by = (
-        "python evaluation.py --benchmark_data PROMPTS --image_filepath_data "
+        "python evaluation.py --benchmark_data {prompts} --image_filepath_data "
         "{out}/image_paths.json --method soft_tifa_gm --output_file score_lists.json"
     )
 
