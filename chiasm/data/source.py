@@ -57,7 +57,7 @@ class Opening:
         """Returns an object that several sources share; the first call makes it."""
         if key not in self._shared:
             self._shared[key] = make()
-        return self._shared[key]  # type: ignore[no-any-return]
+        return self._shared[key]
 
 
 @dataclass(frozen=True)

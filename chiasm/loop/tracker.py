@@ -39,7 +39,10 @@ class TrackerSettings(Settings):
         Raises:
             UserError: it is not.
         """
-        if self.kind is not None and find_spec(self.kind) is None:
+        if self.kind is None:
+            return
+        found = find_spec(self.kind)
+        if found is None or found.origin is None:  # a folder of that name, as wandb makes, is none
             remedy = f"pip install {self.kind}, or leave it out"
             raise self.error("kind", "names a package that is not installed", remedy)
 
