@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STDERR = 2
 PREPARATION_HOURS = 24.0
 """Time that ranks wait before training: one of a machine renders and encodes for all of them."""
 
@@ -243,7 +243,7 @@ class SeveralRanks(Ranks):
     def alive(self) -> None:
         self._host = self._strict
         # Before ranks that wait give up: a stack that unwinds while it is read can crash Python.
-        faulthandler.dump_traceback_later(0.9 * self.timeout_seconds, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(0.9 * self.timeout_seconds, file=STDERR)
 
     def at_rest(self) -> None:
         self._host = self._patient
