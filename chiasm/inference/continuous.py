@@ -72,8 +72,7 @@ class _Phase(Enum):
 
 
 _Pool = tuple[StreamShape, bool, bool]
-"""What items have in common that are solved together: their shape, whether with guidance, and
-whether with that of a head in the middle."""
+"""What items that are solved together share: shape, guidance or none, guidance inside or none."""
 
 
 @dataclass(eq=False)
@@ -205,8 +204,7 @@ class ContinuousBatch:
             settings = each.of.settings
             noise_PC = item_noise(each.of.request.seed, each.of.num_items, shape)
             times = time_grid(settings.steps, self._pretrained.shift(shape))
-            noise_PC = noise_PC.to(self._pretrained.device)
-            each.solution = Solution(noise_PC, times, settings.solver)
+            each.solution = Solution(noise_PC.to(self._pretrained.device), times, settings.solver)
             each.phase = _Phase.SOLVING
         return True
 
@@ -234,14 +232,14 @@ class ContinuousBatch:
     def _canvas(self, drawing: list[_Running]) -> tuple[list[_Running], Canvas]:
         running = {each.of: each for each in drawing}
         group = [running[of] for of in self._gathered(drawing)]
-        shape, guided, guided_inside = group[0].pool
-        settings = [each.of.settings for each in group]
-        told = (
-            [own.guidance for own in settings] if guided else 1.0,
-            [own.inner_guidance for own in settings] if guided_inside else 1.0,
-            [own.told_step for own in settings],
+        shape, guided, inside = group[0].pool
+        settings, members = zip(
+            *((each.of.settings, each.of.member) for each in group), strict=True
         )
-        members, history = [each.of.member for each in group], self._passes.history
+        guidance = [own.guidance for own in settings] if guided else 1.0
+        inner = [own.inner_guidance for own in settings] if inside else 1.0
+        told = guidance, inner, [own.told_step for own in settings]
+        history = self._passes.history
         return group, Canvas(self._pretrained, shape, history, members, *told, apart=True)
 
     def _advance(self, group: list[_Running], canvas: Canvas) -> None:
@@ -283,8 +281,8 @@ class ContinuousBatch:
         items = self._pretrained.tokenizers.decode(wanted[0].shape, z_NPC)
         for each, item in zip(wanted, items, strict=True):
             each.sketch_PC = None
-            steps = each.of.settings.steps
-            self._tell(Sketched(each.of.number, each.solution.steps, steps, item))
+            done, steps = each.solution.steps, each.of.settings.steps
+            self._tell(Sketched(each.of.number, done, steps, item))
         return True
 
     def _close_some(self) -> bool:
@@ -312,10 +310,9 @@ class ContinuousBatch:
     def _go_on(self, group: list[_Running]) -> None:
         """Lets each write, or open the item that is due, unless it has ended."""
         for each in group:
+            each.phase = _Phase.OPENING if each.of.stream else _Phase.WRITING
             if each.of.stream:
-                each.phase, each.shape = _Phase.OPENING, each.of.shape
-            else:
-                each.phase = _Phase.WRITING
+                each.shape = each.of.shape
             self._leave_if_ended(each)
 
     def _leave_if_ended(self, each: _Running) -> None:
