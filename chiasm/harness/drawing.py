@@ -181,7 +181,7 @@ def _write_beside(
 ) -> None:
     """Writes the record and what the scorer reads beside pictures, where it is not there."""
     texts = {beside(out): drawn.model_dump_json(indent=1) + "\n"}  # whose folder it is
-    texts |= {out / name: text for name, text in layout.beside(prompts, files, out).items()}
+    texts |= {out / name: text for name, text in layout.other_files(prompts, files, out).items()}
     for path, text in texts.items():
         if not path.is_file() or path.read_text() != text:
             write_whole(path, text)

@@ -92,7 +92,9 @@ class Layout(ABC):
                 path = PurePosixPath(self.path(prompt, number, sample, picture))
                 yield PictureFile(path, number, range(picture, picture + 1))
 
-    def beside(self, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path) -> Mapping:
+    def other_files(
+        self, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path
+    ) -> Mapping:
         """Returns the texts of files that the scorer reads beside the pictures, by their names."""
         return {}
 
@@ -116,7 +118,9 @@ class GenEval(Layout):
         """Returns ``00000/samples/0000.png``."""
         return f"{number:05d}/samples/{sample:04d}.png"
 
-    def beside(self, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path) -> Mapping:
+    def other_files(
+        self, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path
+    ) -> Mapping:
         """Returns each folder's ``metadata.jsonl``: the line of its prompt."""
         return {
             f"{number:05d}/metadata.jsonl": json.dumps(prompt.about)
@@ -150,7 +154,9 @@ class GenEval2(Layout):
         """Returns ``00000.png``."""
         return f"{number:05d}.png"
 
-    def beside(self, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path) -> Mapping:
+    def other_files(
+        self, prompts: Sequence[Prompt], files: Sequence[PictureFile], out: Path
+    ) -> Mapping:
         """Returns ``image_paths.json``: the whole path of each prompt's picture."""
         paths = {prompts[file.prompt].words: str(out.absolute() / file.path) for file in files}
         return {"image_paths.json": json.dumps(paths, indent=1, ensure_ascii=False)}
@@ -226,8 +232,10 @@ class T2ICompBench(Layout):
 
     def read(self, path: Path) -> list[Prompt]:
         """Returns the prompts of a text file, one on each line."""
-        lines = [line.strip() for line in _text(path).splitlines()]
-        return [Prompt(line, str(number), {}) for number, line in enumerate(filter(None, lines))]
+        lines = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        if not lines:
+            raise UserError(f"{path} has no prompts; give {self.reads}")
+        return [Prompt(line, str(number), {}) for number, line in enumerate(lines)]
 
     def path(self, prompt: Prompt, number: int, sample: int, picture: int) -> str:
         """Returns ``samples/a red cup_000000.png``: what it shows is read from this name.

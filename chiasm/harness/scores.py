@@ -70,7 +70,7 @@ class _Scored:
         ]
 
     def refuse_missing(self, found: Sequence[Any], wanted: Sequence[Any], path: Path) -> None:
-        """Refuses results that are not of the wanted pictures, each of them once."""
+        """Refuses results that are not of all wanted pictures, or of others."""
         missing = sorted(set(wanted) - set(found))
         strange = sorted(set(found) - set(wanted))
         if missing or strange:
@@ -114,6 +114,8 @@ def _geneval(scored: _Scored, results: Sequence[Path]) -> list[Row]:
     wanted = [str(file.path) for file in layout.files(scored.prompts, scored.drawn.samples)]
     scored.refuse_missing(files, wanted, results[0])
     tags = [str(line["tag"]) for line in lines]
+    if twice := len(lines) - len(set(zip(files, tags, strict=True))):
+        raise UserError(f"{results[0]} has {twice} pictures twice; give the results of one call")
     values = np.array([float(line["correct"]) for line in lines])
     prompts = np.array([int(file.split("/")[0]) for file in files])
     # The mean of the means of tasks, whatever the number of pictures in each.

@@ -60,6 +60,7 @@ def test_what_a_scorer_cannot_read_is_refused(prompts_of: Callable[..., Path]) -
         ("wise", "p.json", '[{"Prompt": "a"}]', "number 1 has no prompt_id"),
         ("wise", "p.json", "{}", "no list of prompts"),
         ("dpg-bench", "p.txt", "a cup", "no folder of text files"),
+        ("t2i-compbench", "p.txt", " \n", "has no prompts"),
         ("t2i-compbench", "p.txt", "a red_cup\n", "read.* a prompt from its picture's name"),
         ("t2i-compbench", "p.txt", "a/b\n", "read.* a prompt from its picture's name"),
         ("t2i-compbench", "p.txt", f"{'long ' * 60}\n", "more than 255 bytes"),

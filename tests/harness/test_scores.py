@@ -77,6 +77,8 @@ def test_geneval_has_a_result_of_every_picture_and_of_no_other(drawn_as, tmp_pat
     path = write_lines(tmp_path / "results.jsonl", lines[:-1])
     with pytest.raises(UserError, match="1 of 6 pictures have none, such as 00002/samples/0001"):
         read_scores(drawn_as("geneval", 2), [path])
+    with pytest.raises(UserError, match="has 6 pictures twice"):
+        read_scores(drawn_as("geneval", 2), [write_lines(path, [*lines, *lines])])
     with pytest.raises(UserError, match="3 are of pictures that were not drawn"):
         read_scores(drawn_as("geneval", 1), [write_lines(path, lines)])
 
