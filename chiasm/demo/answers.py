@@ -78,7 +78,7 @@ class Answers:
             UserError: it cannot be done.
         """
         task = read_body(tasks.TASKS[name], body)
-        requests, settings = task.asked(self._engine.pretrained)
+        requests, settings = task.sampled(self._engine.pretrained)
         return Told(self._engine.submit(requests, settings, watched=True))
 
 

@@ -7,7 +7,7 @@ Every task is a prompt in the words of training, and limits; sample n of several
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import Field
 
@@ -38,11 +38,8 @@ MOST_NAME_CHARACTERS = 200
 DEFAULTS = SamplingSettings()
 
 
-class Asked(NamedTuple):
-    """What a page asks for."""
-
-    requests: list[Request]
-    settings: SamplingSettings
+Sampled = tuple[list[Request], SamplingSettings]
+"""What the sampler takes."""
 
 
 class Task(Settings):
@@ -61,14 +58,14 @@ class Task(Settings):
     aspect: float | None = Field(DEFAULTS.aspect, ge=1 / MOST_ASPECT, le=MOST_ASPECT)
 
     @abstractmethod
-    def asked(self, pretrained: Pretrained) -> Asked:
+    def sampled(self, pretrained: Pretrained) -> Sampled:
         """Returns the requests.
 
         Raises:
             UserError: a text or a file cannot be used.
         """
 
-    def _asked(
+    def _sampled(
         self,
         spans: tuple[Span, ...],
         *,
@@ -76,7 +73,7 @@ class Task(Settings):
         stop: tuple[str, ...] = (),
         max_tokens: int | None = None,
         max_items: int | None = None,
-    ) -> Asked:
+    ) -> Sampled:
         """Returns a request for each sample; they share their spans, which are read once."""
         settings = SamplingSettings(
             temperature=self.temperature,
@@ -93,7 +90,7 @@ class Task(Settings):
             Request(spans, self.seed + number, opens=bool(opens), stream=opens or IMAGE)
             for number in range(self.samples)
         ]
-        return Asked(requests, settings)
+        return requests, settings
 
 
 class Write(Task):
@@ -101,9 +98,9 @@ class Write(Task):
 
     prompt: str = Field(max_length=MOST_CHARACTERS)
 
-    def asked(self, pretrained: Pretrained) -> Asked:
+    def sampled(self, pretrained: Pretrained) -> Sampled:
         """Returns the requests."""
-        return self._asked(_text(self.prompt), max_items=0)
+        return self._sampled(_text(self.prompt), max_items=0)
 
 
 class Draw(Task):
@@ -112,10 +109,10 @@ class Draw(Task):
     words: str = Field(max_length=MOST_CHARACTERS)
     stream: str = Field(IMAGE, max_length=MOST_NAME_CHARACTERS)
 
-    def asked(self, pretrained: Pretrained) -> Asked:
+    def sampled(self, pretrained: Pretrained) -> Sampled:
         """Returns the requests."""
         words = f"picture: {self.words}" if self.stream == IMAGE else self.words
-        return self._asked(_text(words), opens=self.stream, max_tokens=0, max_items=1)
+        return self._sampled(_text(words), opens=self.stream, max_tokens=0, max_items=1)
 
 
 class Ask(Task):
@@ -129,14 +126,14 @@ class Ask(Task):
     name: str = Field("that was given", max_length=MOST_NAME_CHARACTERS)
     """Of the file."""
 
-    def asked(self, pretrained: Pretrained) -> Asked:
+    def sampled(self, pretrained: Pretrained) -> Sampled:
         """Returns the requests."""
         item = _item(pretrained, self.picture, self.sound, self.name)
         if item is None:
             raise UserError("nothing was given to ask about; give a picture or a sound")
         prompt = question_prompt(self.question) if self.question.strip() else "caption:"
         spans = (item, Text(prompt))
-        return self._asked(spans, stop=(NEXT_QUESTION,), max_items=0)
+        return self._sampled(spans, stop=(NEXT_QUESTION,), max_items=0)
 
 
 class Part(Settings):
@@ -158,13 +155,13 @@ class GoOn(Task):
     opens: str = Field("", max_length=MOST_NAME_CHARACTERS)
     """Stream of an item to begin with; empty where the model chooses."""
 
-    def asked(self, pretrained: Pretrained) -> Asked:
+    def sampled(self, pretrained: Pretrained) -> Sampled:
         """Returns the requests."""
         spans: list[Span] = []
         for part in self.parts:
             item = _item(pretrained, part.picture, part.sound, part.name)
             spans += _text(part.text) if item is None else (item,)
-        return self._asked(tuple(spans), opens=self.opens)
+        return self._sampled(tuple(spans), opens=self.opens)
 
 
 TASKS: dict[str, type[Task]] = {"write": Write, "draw": Draw, "ask": Ask, "go-on": GoOn}

@@ -192,7 +192,11 @@ class Handler(BaseHTTPRequestHandler):
                 reply = self._routed(body)
         except UserError as error:
             status = getattr(error, "status", HTTPStatus.BAD_REQUEST)
-            self.close_connection |= status == HTTPStatus.REQUEST_TIMEOUT  # the rest may come yet
+            # Of a body that did not come in time, or had no turn, the rest may come yet.
+            self.close_connection |= status in (
+                HTTPStatus.REQUEST_TIMEOUT,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            )
             self._reply(status, _error(error))
         except OSError:  # the client is gone, or sends nothing
             self.close_connection = True
