@@ -132,7 +132,7 @@ def test_the_tracker_may_change_when_a_run_goes_on(
 
 def test_a_package_that_is_absent_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.delitem(sys.modules, "trackio", raising=False)
     with pytest.raises(UserError, match=r"^kind = 'trackio' .*not installed; pip install trackio"):
         TrackerSettings(kind="trackio").check()
     TrackerSettings().check()
