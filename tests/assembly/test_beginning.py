@@ -105,19 +105,17 @@ def test_the_weights_of_a_model_are_taken_and_what_is_frozen_stays(
 
 
 def test_a_trained_model_learns_shortcuts(long: Path, train: Train) -> None:
-    """It begins with what it can, all steps alike, and is told of them from then on."""
+    """It begins with what it can, all steps alike; every fourth batch tells them apart."""
     told: list[str] = []
-    begin = f"initialize.model={long}", "training.steps=4", "training.schedule.warmup_steps=1"
-    short = train("short", *begin, "model.shortcut_steps=4", tell=told.append)
+    settings = f"initialize.model={long}", "model.shortcut_steps=4", "training.steps=12"
+    short = train("short", *settings, tell=told.append)
     new = "step_embedding.hidden.weight, step_embedding.out.weight"
     assert f"initialize.model: it begins with first weights of {new}" in told
-    assert Pretrained.load(short).decoder.step_embedding.out.weight.any()
     lines = [line for line in read_metrics(short / "metrics.jsonl") if line["phase"] == "train"]
-    plain = read_metrics(train("on", *begin) / "metrics.jsonl")
-    with_shortcuts = ["flow_loss_by_time/shortcuts" in line for line in lines]
-    assert with_shortcuts == [True, False, False, False]
-    assert lines[0]["text_loss"] == plain[0]["text_loss"]
-    assert lines[0]["flow_loss"] != plain[0]["flow_loss"]
+    taught = [n for n, line in enumerate(lines) if "flow_loss_by_time/shortcuts" in line]
+    assert taught
+    assert {0, 4, 8}.issuperset(taught)
+    assert Pretrained.load(short).decoder.step_embedding.out.weight.any()
 
 
 def test_a_further_stream_gets_rows_and_layers_of_its_own(long: Path, train: Train) -> None:
