@@ -37,9 +37,6 @@ class InstructedSettings(WalkSettings):
     instructions: int = Field(0, ge=0)
     """Held-out spoken instructions that are followed in the engine, imagined from the first view
     alone and step by step; 0 is none."""
-    instruction_votes: int = Field(1, ge=1)
-    """Views imagined for each step of the closed loop, each from noise of its own; the step that
-    most of them show is taken. With one solver step they hardly differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +180,7 @@ class SpokenWalks:
 
         run, items = self._run, [self.items[n] for n in own]
         rollouts = Rollouts.instructed(run.pretrained, run.settings.imagining, self._most)
-        return ClosedLoop(rollouts, tracker, run.settings.instruction_votes).walk(
+        return ClosedLoop(rollouts, tracker).walk(
             place,
             [item.walk.poses[0] for item in items],
             [item.frames[0] for item in items],

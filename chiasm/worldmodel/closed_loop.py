@@ -6,7 +6,6 @@ so that errors of imagination do not add up, and a wrong step can be made good b
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ class Walked:
     poses: list[Pose]
     """1 + S, the start first."""
     imagined: np.ndarray
-    """uint8 [S, H, W, 3]: the views that the steps were read from, of votes the first that won."""
+    """uint8 [S, H, W, 3]: the views that the steps were read from."""
     seen: np.ndarray
     """uint8 [S, H, W, 3]: the true views behind the steps."""
 
@@ -35,11 +34,10 @@ class ClosedLoop:
     Args:
         rollouts: imagine one view behind true ones.
         tracker: tells which step an imagined view shows, and shows what is seen there.
-        votes: views imagined for each step; the step that most of them show is taken.
     """
 
-    def __init__(self, rollouts: Rollouts, tracker: Tracker, votes: int = 1) -> None:
-        self._rollouts, self._tracker, self._votes = rollouts, tracker, votes
+    def __init__(self, rollouts: Rollouts, tracker: Tracker) -> None:
+        self._rollouts, self._tracker = rollouts, tracker
 
     def walk(
         self,
@@ -57,7 +55,7 @@ class ClosedLoop:
             starts: where each walk begins.
             first: the view there, uint8 [H, W, 3].
             scripts: the text before each step; walks may differ in length.
-            seed: noise seed of each walk's first step; later ones, and all votes, have others.
+            seed: noise seed of each walk's first step; later ones have the numbers behind it.
 
         Raises:
             UserError: a document does not fit the model's context.
@@ -66,20 +64,17 @@ class ClosedLoop:
         imagined: list[list[np.ndarray]] = [[] for _ in starts]
         for number in range(max(map(len, scripts))):
             going = [n for n, script in enumerate(scripts) if number < len(script)]
-            every = [(n, vote) for n in going for vote in range(self._votes)]
             drawn = self._rollouts.ends(
-                [contexts[n] for n, _ in every],
-                [[scripts[n][number]] for n, _ in every],
-                seed=[(seed[n] + number) * self._votes + vote for n, vote in every],
+                [contexts[n] for n in going],
+                [[scripts[n][number]] for n in going],
+                seed=[seed[n] + number for n in going],
             )
-            led = self._tracker.steps(place, [poses[n][-1] for n, _ in every], drawn)
-            for first_vote, n in zip(range(0, len(every), self._votes), going, strict=True):
-                own = led[first_vote : first_vote + self._votes]
-                [(pose, _)] = Counter(own).most_common(1)  # of as many votes, the first one's
+            led = self._tracker.steps(place, [poses[n][-1] for n in going], drawn)
+            for n, view, pose in zip(going, drawn, led, strict=True):
                 seen = self._tracker.view(place, pose)
                 before, text = contexts[n], scripts[n][number]
                 contexts[n] = Context((*before.views, seen), (*before.actions, text))
-                imagined[n].append(drawn[first_vote + own.index(pose)])
+                imagined[n].append(view)
                 poses[n].append(pose)
         return [
             Walked(way, np.stack(views), np.stack(context.views[1:]))
