@@ -8,7 +8,7 @@ Shape suffixes: N detours, S steps of one, H and W height and width of a view in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -157,13 +157,13 @@ def remembered(
 
 def _others(
     run: Run[MemorySettings], pieces: Pieces, of: str
-) -> tuple[np.ndarray | None, dict[str, str]]:
+) -> tuple[list[int] | None, dict[str, str]]:
     """Returns the number of a piece of another place for each one, or the reason why there is none
     for some.
     """
     others = strangers(pieces.clusters, range(len(pieces)), run.settings.seed)
     if (others != NOBODY).all():
-        return others, {}
+        return others.tolist(), {}
     why = "all held-out pieces are of one walk or map; hold out more walks"
     return None, {f"{Memory.section}, {OTHER}{of}": why}
 
@@ -230,7 +230,7 @@ def _sample(
     history: int,
     decoded: np.ndarray,
     shown: Mapping[int, Returns],
-    others: np.ndarray | None,
+    others: Sequence[int] | None,
     number: int,
 ) -> Sample:
     """Returns the view that is left, and by length of the detour where it turns and the returns."""
