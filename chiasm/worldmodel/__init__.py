@@ -4,6 +4,7 @@ rollout.py     views imagined one after another, batched over candidate actions
 direct.py      views imagined in one step, by the sum of the actions
 sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
+mixture.py     which of several pictures a mean of pictures is made of
 tracker.py     the trajectory that imagined views show
 closed_loop.py walks whose every step is imagined from what is truly seen
 settings.py    settings of the planner; presets

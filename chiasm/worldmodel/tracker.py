@@ -1,8 +1,8 @@
 """Recovers the trajectory that imagined views show, step by step, with the engine's help.
 
-From the pose so far every possible step, and standing still, is rendered; the render whose features
-are nearest to the imagined view gives the step. Renders pass through the same vision tokenizer as
-imagined views did, so that both lack the same detail.
+From the pose so far every possible step, and standing still, is rendered; the render that weighs
+most among those that make up the imagined view, by their features, gives the step. Renders pass
+through the same vision tokenizer as imagined views did, so that both lack the same detail.
 
 This is greedy: a step that is mistaken for another one misleads every later step, which makes the
 measure strict. How often true views are tracked to their end bounds how far it can be trusted.
@@ -18,6 +18,7 @@ import numpy as np
 from chiasm.inference.pictures import features, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.poses import Pose
+from chiasm.worldmodel.mixture import mixture
 from chiasm.worldmodel.oracle import Oracle
 
 
@@ -75,8 +76,8 @@ class Tracker:
         self._photograph(place, chain(*ahead))
         found = []
         for own, candidates in zip(seen, ahead, strict=True):
-            apart = [float(((self._features[pose] - own) ** 2).sum()) for pose in candidates]
-            found.append(candidates[int(np.argmin(apart))])
+            weights = mixture(np.stack([self._features[pose] for pose in candidates]), own)
+            found.append(candidates[int(weights.argmax())])
         return found
 
     def view(self, place: int, pose: Pose) -> np.ndarray:
