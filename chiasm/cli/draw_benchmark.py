@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from PIL import Image as PillowImage
 
 from chiasm.cli.benchmarks import opened_run
 from chiasm.cli.options import Cache, Device, Trained, only, with_settings
@@ -15,6 +14,7 @@ from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.harness.layouts import beside, layout_of
 from chiasm.inference.request import SamplingSettings
+from chiasm.rgb import oriented_size
 from chiasm.whole import write_whole
 
 DEFAULTS = SamplingSettings()
@@ -91,8 +91,7 @@ def draw_benchmark(
         )
         files = draw_pictures(pretrained, drawn, asked, out, display.on_stage)
     print(f"{len(files)} files of {len(asked)} prompts are in {out}, told of in {beside(out)}")
-    with PillowImage.open(out / files[0].path) as first:
-        width = first.width
+    width, _ = oriented_size(out / files[0].path)
     score = f"chiasm score-benchmark {out}"
     if not from_world:
         side = width // math.isqrt(len(files[0].pictures))

@@ -119,9 +119,9 @@ def imagine(
         captions = ["start", *(text.removeprefix(PREFIX) for text in script.texts)]
         strip = Strip(script.name, [start.view, *own], captions)
         if true is not None:
-            views = [start.view, *true.views]
-            decoded = through_tokenizer(pretrained, np.stack(views))
-            strip = replace(strip, truth=views, blocked=[False, *true.blocked], decoded=[*decoded])
+            seen, blocked = [start.view, *true.views], [False, *true.blocked]
+            decoded = through_tokenizer(pretrained, np.stack(seen))
+            strip = replace(strip, truth=seen, blocked=blocked, decoded=[*decoded])
         strips.append(strip)
     typer.echo(f"from {start.name}")
     for path in _write(out, strips, animated):

@@ -266,8 +266,9 @@ def _sample(
         ahead = range(1, len(true) - history + 1)
         views = [imagined.views[n][number] if n in imagined.views else None for n in ahead]
         strips.append(Strip.of(f"imagined{way}", [*[None] * history, *views]))
-        if len(imagined.views) == len(ahead):
-            moving[f"imagined{way}"] = np.stack([*true[:history], *views])
+        there = [view for view in views if view is not None]
+        if len(there) == len(ahead):
+            moving[f"imagined{way}"] = np.stack([*true[:history], *there])
     script = pieces.scripts(history)[number]
     words = " ".join(f"[{n}] {text.removeprefix(PREFIX)}" for n, text in enumerate(script, start=1))
     walk = Animation.of("the walk, step by step", moving)

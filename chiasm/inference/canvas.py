@@ -96,19 +96,17 @@ class Canvas:
         ``time``: the flow time of all items, or [N] of each.
         """
         branches = 2 if self._guided else 1
-        (inputs, *behind), z_BPC = self._reading, torch.cat([z_NPC] * branches)
+        (inputs, mask, cache), z_BPC = self._reading, torch.cat([z_NPC] * branches)
         time_L, step_L = (_of_tokens(own, z_NPC, branches) for own in (time, self._step))
         own = inputs.latents[self._stream]._replace(
             z_LC=z_BPC.flatten(0, 1), time_L=time_L, step_L=step_L
         )
         inputs = replace(inputs, latents={self._stream: own})
+        given, inner = (inputs, mask, cache, self._fixed), list[Tensor]()
         if self._head is None:
-            x_BPD, inner = self._decoder(inputs, *behind, self._fixed), []
+            x_BPD = self._decoder(*given)
         else:
-            blocks = (self._head.block,)
-            x_BPD, _, inner = self._decoder.forward_with_routing(
-                inputs, *behind, self._fixed, blocks
-            )
+            x_BPD, _, inner = self._decoder.forward_with_routing(*given, (self._head.block,))
         output_LC = self._decoder.latent_output(self._stream, x_BPD.flatten(0, 1))
         *without, with_NPC = self._velocity(output_LC, z_BPC, time_L).chunk(branches)
         guided_NPC = with_NPC

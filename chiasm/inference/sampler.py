@@ -25,6 +25,8 @@ from chiasm.inference.request import Event, Request, SamplingSettings
 class Generating(Protocol):
     """Something that continues documents: a sampler, or an engine that many share."""
 
+    pretrained: Pretrained
+
     def generate(
         self, requests: Sequence[Request], settings: SamplingSettings | None = None
     ) -> list[list[Span]]:

@@ -38,7 +38,7 @@ def piece(inputs: DecoderInput, begin: int, end: int, **changes) -> DecoderInput
     for name, own in inputs.latents.items():
         inside_L = (own.position_L >= begin) & (own.position_L < end)
         if inside_L.any():
-            part = type(own)(*(values[inside_L] for values in own))
+            part = type(own)(*(None if of is None else of[inside_L] for of in own))
             latents[name] = part._replace(position_L=part.position_L - begin, **changes)
     return DecoderInput(
         ids_BT=inputs.ids_BT[:, begin:end],

@@ -44,10 +44,11 @@ def gradients(decoder, loss) -> list[torch.Tensor]:
 
 def flat(losses: Losses) -> Iterator[tuple[str, torch.Tensor]]:
     """All numbers of losses, detached, by name."""
-    for name, own in [("text", losses.text), *losses.flow.items()]:
+    inner = {f"inner {name}": own for name, own in losses.inner.items()}
+    for name, own in {"text": losses.text, **losses.flow, **inner}.items():
         yield from ((f"{name}.{f.name}", getattr(own, f.name).detach()) for f in fields(Sums))
     for field in fields(Losses):
-        if field.name not in ("text", "flow"):
+        if field.name not in ("text", "flow", "inner"):
             yield field.name, getattr(losses, field.name).detach()
 
 
