@@ -29,6 +29,9 @@ from chiasm.sound.settings import MelShape
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.waveform import Waveform
+from chiasm.worlds.instructions.rendered import render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.source import InstructionSource
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import TASKS, WorldSettings
 from chiasm.worlds.sources import WorldSource
@@ -186,6 +189,16 @@ def hearing_model(sounding: Material) -> Pretrained:
     texts = [source[n].text for source in sounding.train.values() for n in range(20)]
     text = TextTokenizer.train(texts, 300, streams=["sound"])
     return random_model(text, StreamTokenizers({"image": images, "sound": sounds}))
+
+
+@pytest.fixture(scope="session")
+def spoken_source(tmp_path_factory: pytest.TempPathFactory) -> InstructionSource:
+    """Held-out instructions on three maps."""
+    world = WorldSettings(train_maps=1, held_out_maps=3, image_pixels=32)
+    few = InstructionSettings(walks_per_map=4, steps=(2, 5))
+    cache = tmp_path_factory.mktemp("walks")
+    walks = render_instructions(world, few, Split.HELD_OUT, cache, num_processes=1)
+    return InstructionSource(walks)
 
 
 @pytest.fixture(scope="session")

@@ -4,24 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chiasm.documents import Split
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.instructed import InstructedWalks
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.run import Run
-from chiasm.worlds.instructions.rendered import render_instructions
-from chiasm.worlds.instructions.settings import InstructionSettings
-from chiasm.worlds.instructions.source import InstructionSource
-from chiasm.worlds.settings import WorldSettings
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> InstructionSource:
-    world = WorldSettings(train_maps=1, held_out_maps=3, image_pixels=32)
-    few = InstructionSettings(walks_per_map=4, steps=(2, 5))
-    cache = tmp_path_factory.mktemp("walks")
-    walks = render_instructions(world, few, Split.HELD_OUT, cache, num_processes=1)
-    return InstructionSource(walks)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +23,8 @@ def run(listener, settings):
 
 
 @pytest.fixture(scope="module")
-def found(run, source):
-    return InstructedWalks().measure_walks(run, source)
+def found(run, spoken_source):
+    return InstructedWalks().measure_walks(run, spoken_source)
 
 
 @pytest.mark.slow
@@ -75,18 +61,18 @@ def test_samples_show_both_walks_and_the_experts(found):
     ]
 
 
-def test_without_being_asked_for_they_are_listed_as_not_measured(listener, source, settings):
+def test_without_being_asked_for_they_are_listed_as_not_measured(listener, spoken_source, settings):
     few = settings.model_copy(update={"flow_documents": 2, "text_documents": 2})
-    held_out = {"words": source}
+    held_out = {"words": spoken_source}
     evaluation = evaluate(listener, Material(held_out, held_out), few)
     assert evaluation.skipped["instructions"] == "evaluation.instructions = 0"
 
 
-def test_a_context_that_is_too_short_is_told_and_ends_nothing(pretrained, source, settings):
+def test_a_context_that_is_too_short_is_told_and_ends_nothing(pretrained, spoken_source, settings):
     few = settings.model_copy(
         update={"flow_documents": 2, "text_documents": 2, "instructions": 3, "steps": 1}
     )
-    held_out = {"words": source}
+    held_out = {"words": spoken_source}
     short = replace(pretrained, context_positions=40)
     evaluation = evaluate(short, Material(held_out, held_out), few)
     assert "the model's context holds 40" in evaluation.skipped["instructions"]

@@ -5,25 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chiasm.documents import Split
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.run import Run
 from chiasm.evaluation.spoken import SpokenWalks
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.tracker import Tracker
-from chiasm.worlds.instructions.rendered import render_instructions
-from chiasm.worlds.instructions.settings import InstructionSettings
-from chiasm.worlds.instructions.source import InstructionSource
-from chiasm.worlds.settings import WorldSettings
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> InstructionSource:
-    world = WorldSettings(train_maps=1, held_out_maps=3, image_pixels=32)
-    few = InstructionSettings(walks_per_map=4, steps=(2, 5))
-    cache = tmp_path_factory.mktemp("walks")
-    walks = render_instructions(world, few, Split.HELD_OUT, cache, num_processes=1)
-    return InstructionSource(walks)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +19,8 @@ def run(pretrained, settings):
 
 
 @pytest.fixture(scope="module")
-def spoken(run, source) -> SpokenWalks:
-    return SpokenWalks.of(run, source)
+def spoken(run, spoken_source) -> SpokenWalks:
+    return SpokenWalks.of(run, spoken_source)
 
 
 def test_other_sentences_ask_for_something_else(spoken):
@@ -46,21 +32,21 @@ def test_other_sentences_ask_for_something_else(spoken):
         )
 
 
-def test_one_map_has_no_other_sentences(run, source, spoken):
+def test_one_map_has_no_other_sentences(run, spoken_source, spoken):
     items = spoken.items
     one = [item for item in items if item.walk.place == items[0].walk.place]
-    alone = SpokenWalks(run, source, one)
+    alone = SpokenWalks(run, spoken_source, one)
     assert alone.other_words() == alone.words == [item.walk.words for item in one]
 
 
-def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(source, spoken):
+def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(spoken_source, spoken):
     places = [item.walk.place for item in spoken.items]
     assert places == sorted(places)
     for item in spoken.items:
         start, end = item.walk.poses[0], item.walk.poses[-1]
         assert len(item.frames) == len(item.walk.poses) == item.num_steps + 1
-        assert source.is_done(item.index, end)
-        assert not source.is_done(item.index, start)
+        assert spoken_source.is_done(item.index, end)
+        assert not spoken_source.is_done(item.index, start)
         assert item.script("go")[-1] == f"action: go [{item.num_steps}/{item.num_steps}]"
     shares = spoken.wandered()
     assert np.array_equal(shares, spoken.wandered())
@@ -69,12 +55,12 @@ def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(source, 
 
 @pytest.mark.slow
 def test_walks_are_those_of_the_views_and_of_the_loop_in_the_order_of_the_items(
-    run, source, spoken
+    run, spoken_source, spoken
 ):
     true = [item.frames[1:] for item in spoken.items]
     imagined = spoken.imagine(spoken.words)
-    with Oracle(source.camera(), run.pretrained.actions, run.image_shape) as oracle:
-        tracker = Tracker(run.pretrained, oracle, source.steps_from)
+    with Oracle(spoken_source.camera(), run.pretrained.actions, run.image_shape) as oracle:
+        tracker = Tracker(run.pretrained, oracle, spoken_source.steps_from)
         [shown, followed], [acted] = spoken.follow(tracker, [true, imagined], [spoken.words])
         last = spoken.items[-1].walk
         seen = [oracle.look(last.place, [pose])[0] for pose in acted[-1].poses[1:]]
