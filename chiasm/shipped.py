@@ -1,6 +1,6 @@
-"""Files that come with the package beside its code: recipes, studies, and kept results.
+"""Files that come with the package beside its code: recipes, studies, kept results, a model.
 
-In a clone they lie where they are edited; a wheel holds copies (``setup.py``).
+In a clone the first three lie where they are edited; a wheel holds copies (``setup.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,14 @@ from chiasm.errors import UserError
 
 PACKAGE = Path(__file__).parent
 INSTALLED, CLONED = PACKAGE / "shipped", PACKAGE.parent
+
+MODELS = ("embedded-world",)
+"""Trained models in the package, for use before any training; the first one is the default."""
+
+
+def shipped_model(name: str) -> Path:
+    """Returns the folder of a trained model: an export of the recipe of its name."""
+    return PACKAGE / "pretrained" / name
 
 
 def shipped_files(folder: str) -> Path:

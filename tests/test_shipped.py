@@ -1,5 +1,6 @@
 """What comes with the package is found in a clone, and in a wheel from an empty folder."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.shipped import purpose, shipped_recipe, shipped_recipes
+from chiasm.inference.pretrained import Pretrained
+from chiasm.recipe import load_recipe
+from chiasm.shipped import MODELS, purpose, shipped_model, shipped_recipe, shipped_recipes
+from chiasm.toml import load_toml
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,6 +36,31 @@ def test_a_recipe_is_found_by_its_name(name: str) -> None:
 def test_one_that_is_not_there_is_told() -> None:
     with pytest.raises(UserError, match="no recipe is called qickstart; chiasm recipes list"):
         shipped_recipe("qickstart")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_the_package_is_what_its_recipe_makes(name: str) -> None:
+    folder = shipped_model(name)
+    sums = [line.split("  ", 1) for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    assert {file for _, file in sums} == {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "SHA256SUMS"
+    }
+    for digest, file in sums:
+        assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest, file
+    assert sum((folder / file).stat().st_size for _, file in sums) < 24e6
+    trained, today = load_recipe(folder / "recipe.toml"), load_recipe(shipped_recipe(name))
+    assert trained.model == today.model
+    assert trained.stream.sources.keys() == today.stream.sources.keys()
+    assert trained.training.steps == load_toml(shipped_recipe(name))["training"]["steps"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_the_package_opens_by_its_name(name: str) -> None:
+    model = Pretrained.load(name)
+    assert model.draws
+    assert model.decoder.settings == load_recipe(shipped_recipe(name)).model
 
 
 @pytest.mark.slow

@@ -11,10 +11,11 @@ from chiasm.cli.choice import FIRST
 from chiasm.cli.options import Cache, Device, Trained
 from chiasm.cli.walk import Host, Port, open_walks, serve
 from chiasm.inference.request import IMAGINING
+from chiasm.shipped import MODELS
 
 
 def demo(
-    run: Trained,
+    run: Trained = MODELS[0],
     port: Port = 8000,
     host: Host = "127.0.0.1",
     rows: Annotated[
@@ -25,7 +26,11 @@ def demo(
 ) -> None:
     """Serve a page on which to write, draw, ask, go on and walk with a trained model.
 
+    Without RUN, with the small model that the package carries.
+
     Examples:
+
+      chiasm demo
 
       chiasm demo RUN
 

@@ -20,7 +20,12 @@ from chiasm.fields import bounds, meaning
 from chiasm.settings import Settings
 from chiasm.toml import parse_settings
 
-Trained = Annotated[str, typer.Argument(help="A run, a saved model, or a hub id owner/name.")]
+Trained = Annotated[
+    str,
+    typer.Argument(
+        help="A run, a saved model, a hub id owner/name, or embedded-world: the package's own."
+    ),
+]
 EndedRun = Annotated[Path, typer.Argument(help="A run folder whose training has ended.")]
 RecipeFile = Annotated[Path, typer.Argument(help="A TOML file.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]

@@ -23,7 +23,7 @@ from chiasm.shipped import shipped_recipe
 FULL_MINUTES = 15
 """Duration that the recipe's sizes are meant for."""
 
-TRAINING_SHARE = 0.6
+TRAINING_SHARE = 0.72
 """Share of training in the whole time; rendering before and evaluation after take the rest."""
 
 FEWEST_STEPS = 20

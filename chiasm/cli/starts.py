@@ -9,7 +9,7 @@ from chiasm.assembly import open_held_out_walks
 from chiasm.capabilities import Rendered
 from chiasm.cli.choice import Choice, read_picture
 from chiasm.cli.progress import RunDisplay
-from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.pretrained import Pretrained, find_model
 from chiasm.recipe import load_recipe
 from chiasm.walk.scripts import Script
 from chiasm.walk.starts import Start, Starts, given_picture
@@ -30,11 +30,13 @@ class WalkedRun:
     """
 
     def __init__(self, run: str, device: str, choice: Choice) -> None:
-        image, path = choice.image, Path(run) / "recipe.toml"
+        image = choice.image
         self._choice, self.name = choice, Path(run).resolve().name
         self._picture = None if image is None else read_picture("--image", image)
-        self.pretrained = Pretrained.load(run, device)
-        self._recipe = load_recipe(path) if path.is_file() else None
+        model = find_model(run)
+        self.pretrained = Pretrained.load(model, device)
+        path = _recipe_beside(model)
+        self._recipe = None if path is None else load_recipe(path)
 
     @property
     def instructed(self) -> bool | None:
@@ -67,6 +69,13 @@ class WalkedRun:
         elif start is None and len(starts):
             start = starts[0]
         return starts, start
+
+
+def _recipe_beside(model: Path) -> Path | None:
+    """Returns the recipe of a saved model: an export's own, or the run's that it is of."""
+    folders = (model, model.parent) if model.name == "model" else (model,)
+    found = (folder / "recipe.toml" for folder in folders)
+    return next((path for path in found if path.is_file()), None)
 
 
 def open_oracle(source: Rendered, pretrained: Pretrained) -> Oracle:

@@ -13,6 +13,7 @@ import typer
 from chiasm.cli.choice import FIRST, Choice
 from chiasm.cli.options import Cache, Device, Trained, only, with_settings
 from chiasm.inference.request import IMAGINING, SamplingSettings
+from chiasm.shipped import MODELS
 
 if TYPE_CHECKING:
     from chiasm.cli.starts import WalkedRun
@@ -28,7 +29,7 @@ Host = Annotated[
 
 @with_settings
 def walk(
-    run: Trained,
+    run: Trained = MODELS[0],
     port: Port = 8000,
     host: Host = "127.0.0.1",
     truth: Annotated[
@@ -43,7 +44,11 @@ def walk(
 ) -> None:
     """Serve a page on which W, A, S, D and words drive the model's imagination, view by view.
 
+    Without RUN, with the small model that the package carries.
+
     Examples:
+
+      chiasm walk
 
       chiasm walk RUN
 

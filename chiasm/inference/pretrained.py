@@ -36,6 +36,7 @@ from chiasm.inference.walks import WalkDocuments
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
 from chiasm.settings import Settings
+from chiasm.shipped import MODELS, shipped_model
 from chiasm.tokenizers.storage import load_tokenizer, read_weights, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -162,8 +163,9 @@ class Pretrained:
         """Returns a saved model, from its folder, the run that made it, or a repository of the hub.
 
         Args:
-            path_or_hub_id: a folder with ``config.json``; a run (its ``model/`` is opened); or
-                ``owner/name`` on the Hugging Face hub, downloaded once and cached.
+            path_or_hub_id: a folder with ``config.json``; a run (its ``model/`` is opened); a model
+                of the package, by its name; or ``owner/name`` on the Hugging Face hub, downloaded
+                once and cached.
             device: where the weights go; matrix products run in bfloat16 on CUDA.
 
         Raises:
@@ -172,7 +174,7 @@ class Pretrained:
         """
         device = choose_device(str(device))
         keep_freed_memory(device)
-        folder = _find(path_or_hub_id)
+        folder = find_model(path_or_hub_id)
         config = _read_config(folder)
         text_tokenizer, tokenizers = _load_tokenizers(folder, config)
         decoder = Decoder(
@@ -208,8 +210,14 @@ def _save_tokenizer(
     return _Stream(context_of=shape.context_of, tokenizer=place, fingerprint=fingerprint)
 
 
-def _find(path_or_hub_id: str | Path) -> Path:
-    """Returns the folder of a saved model: its own, a run's, or the hub's cache."""
+def find_model(path_or_hub_id: str | Path) -> Path:
+    """Returns the folder of a saved model: its own, a run's, the package's, or the hub's cache.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
+    if path_or_hub_id in MODELS:
+        return shipped_model(str(path_or_hub_id))
     path = Path(path_or_hub_id).expanduser()
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file():
@@ -223,7 +231,10 @@ def _find(path_or_hub_id: str | Path) -> Path:
     name = str(path_or_hub_id)
     beside = path.parent != Path() and path.parent.is_dir()
     if beside or name.count("/") != 1 or name.startswith((".", "~", "/")):
-        raise UserError(f"{path} does not exist; give a run, a saved model or a hub id owner/name")
+        raise UserError(
+            f"{path} does not exist; give a run, a saved model, a model of the package "
+            f"({', '.join(MODELS)}) or a hub id owner/name"
+        )
     folder = download(name)
     if not (folder / CONFIG).is_file():
         raise UserError(f"the hub's {name!r} holds no {CONFIG}: it is not a model of chiasm")
