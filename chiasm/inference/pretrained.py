@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copymode
 from typing import Self
 
 import torch
@@ -141,6 +142,7 @@ class Pretrained:
         weights = {name: tensor.float().cpu().contiguous() for name, tensor in state.items()}
         self.text_tokenizer.save(folder)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        copymode(folder / TOKENIZER, folder / WEIGHTS)  # it was written for its owner alone
         config = _Config(
             format=FORMAT,
             model=self.decoder.settings,

@@ -109,6 +109,11 @@ def test_a_run_is_opened_by_its_model_folder(saved: Path) -> None:
     assert chiasm.load(str(saved.parent)).context_positions == 96
 
 
+def test_all_files_are_for_the_same_readers(saved: Path) -> None:
+    modes = {path.stat().st_mode for path in saved.iterdir() if path.is_file()}
+    assert len(modes) == 1
+
+
 def test_saving_again_replaces_and_leaves_nothing_behind(
     saved: Path, build: Callable[..., Pretrained]
 ) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copymode
 from typing import Any
 
 import torch
@@ -172,6 +173,7 @@ def _standardize(folder: Path, statistics: LatentStatistics) -> None:
         weights = load_file(path)
         if there := {f"_{name}": own[name] for name in own if f"_{name}" in weights}:
             save_file(weights | there, path, metadata={"format": "pt"})
+            copymode(folder / CONFIG, path)  # it was written for its owner alone
 
 
 def describe_rae(checkpoint: Checkpoint) -> RaeShape:
