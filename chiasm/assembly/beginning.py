@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.checkpoint import Checkpoints
 from chiasm.loop.schedule import learning_rate
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import load_toml
 from chiasm.whole import whole
 
@@ -46,15 +47,49 @@ def opened_beginning(recipe: Recipe, folder: Path) -> Pretrained | None:
     """Returns the model whose weights a new run begins with, if the recipe names one.
 
     Raises:
-        UserError: it cannot be opened.
+        UserError: it cannot be opened, or is of another width or reads its outputs otherwise.
     """
     if recipe.initialize.model is None or _goes_on(folder):
         return None
     with settings_of("initialize"):
         try:
-            return Pretrained.load(recipe.initialize.model)
+            model = Pretrained.load(recipe.initialize.model)
         except UserError as error:
             raise recipe.initialize.error("model", f"cannot be opened: {error}") from error
+        if there := list(_contradictions(recipe, model)):
+            why = f"was trained with {', '.join(there)}, and this recipe has other values"
+            raise recipe.initialize.error("model", why, "set these as the model has them")
+    return model
+
+
+def _contradictions(recipe: Recipe, model: Pretrained) -> Iterator[str]:
+    """Yields settings, with the model's values, by which weights of one cannot serve the other."""
+    own, there = recipe.model, model.decoder.settings
+    for name, sizes in (
+        ("width", (own.width, there.width)),
+        ("query_heads", (own.query_heads, there.query_heads)),
+        ("key_value_heads", (own.key_value_heads, there.key_value_heads)),
+        ("head_width", (own.K, there.K)),
+        ("feedforward_width", (own.F, there.F)),
+    ):
+        if sizes[0] != sizes[1]:
+            yield f"model.{name} = {sizes[1]}"
+    for name in model.decoder.shapes.generated:
+        asked, learned = (flow.of(name).prediction for flow in (recipe.objective, model.flow))
+        if name in recipe.streams and asked != learned:
+            yield f"objective.prediction = {learned!r}"
+
+
+def doubt_other_latents(
+    beginning: Pretrained, tokenizers: StreamTokenizers, tell: Callable[[str], None]
+) -> None:
+    """Tells which streams' latents are not those that the model learned to read."""
+    for name in tokenizers.keys() & beginning.tokenizers.keys():
+        if tokenizers[name].fingerprint != beginning.tokenizers[name].fingerprint:
+            tell(
+                f"warning: streams.{name} has another tokenizer, or other statistics, than the "
+                "model of initialize.model: what it learned of these latents does not hold"
+            )
 
 
 def branched(

@@ -25,7 +25,14 @@ from pathlib import Path
 
 from torch import nn
 
-from chiasm.assembly.beginning import OWN_STEPS, CommonSteps, begun_with, branched, opened_beginning
+from chiasm.assembly.beginning import (
+    OWN_STEPS,
+    CommonSteps,
+    begun_with,
+    branched,
+    doubt_other_latents,
+    opened_beginning,
+)
 from chiasm.assembly.inputs import Inputs, build_inputs
 from chiasm.assembly.objects import (
     Run,
@@ -203,6 +210,8 @@ def _prepared(
     with ranks.together():
         _refuse_unseen(folder)
         inputs = kept_inputs(recipe, material, folder / "inputs")
+        if beginning is not None:
+            doubt_other_latents(beginning, inputs.tokenizers, tell)
     run = build_run(recipe, material, inputs, tell, cache_folder, ranks, beginning)
     run.trainer.kept_steps = common.kept_steps
     with closing(run.stream):

@@ -84,7 +84,8 @@ class LatentStatistics:
             f"{DEVIATION_RANGE[1]}). The tokenizer's statistics stem from {self.encoder} on "
             f"{self.data} ({self.count:,} tokens); measure them again on the items of this run "
             "(chiasm vision stats RECIPE --out FILE, then statistics = FILE under the stream), "
-            "or train a tokenizer on them (chiasm vision train)"
+            "or train a tokenizer on them (chiasm vision train); a trained model that goes on "
+            "learning reads only items like those that it learned from"
         )
 
 

@@ -128,6 +128,7 @@ def test_a_further_stream_gets_rows_and_layers_of_its_own(long: Path, train: Tra
         "training.steps=4",
         tell=told.append,
     )
+    assert any("streams.image has another tokenizer" in line for line in told)
     line = next(line for line in told if line.startswith("initialize.model: it begins with first"))
     assert "latent_embedding.seen.weight" in line
     assert Pretrained.load(more).decoder.shapes["image"].grid == (4, 4)
@@ -147,7 +148,11 @@ def test_pictures_may_keep_their_shapes_from_then_on(long: Path, train: Train) -
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["model.width=32"], r"initialize.model has .* of shape \[.*16.*\], and this model one of"),
+        (
+            ["model.width=32", "model.key_value_heads=2"],
+            "trained with model.width = 16, model.key_value_heads = 1, model.head_width = 8, model",
+        ),
+        (["objective.prediction='v'"], "trained with objective.prediction = 'x', and this recipe"),
         (["training.frozen=['block.*']"], "training.frozen = 'block.*' matches no parameter; one"),
         (["training.frozen=['*']"], "leaves nothing to train"),
     ],
