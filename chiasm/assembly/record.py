@@ -175,4 +175,7 @@ def record_stream(run: Run, material: Material, path: Path, tell: Callable[[str]
     for what, count in (("skipped", report.skipped), ("longer than a row, split", report.split)):
         for source, documents in count.items():
             if documents:
-                tell(f"{source}: {documents} of {report.documents[source]} documents {what}")
+                noted = (note for note in report.notes if note.startswith(f"{source}["))
+                first = next((f"; the first: {note}" for note in noted if f" {what}" in note), "")
+                total = f"{documents} of {report.documents[source]} documents"
+                tell(f"{source}: {total} {what}, counted as often as they were read{first}")

@@ -194,5 +194,6 @@ def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
     if bad > 3 / 4 * drawn + luck:
         raise UserError(
             f"source {name!r}: {bad} of {drawn} documents cannot be used (the last: {why}); "
-            "check its settings, such as path and columns"
+            "mend or take out what is broken, or check its settings, such as path and columns. "
+            "Documents count as often as they were drawn, and those held out on their own"
         )

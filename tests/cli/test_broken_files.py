@@ -1,6 +1,8 @@
 """One broken held-out file in every kind of source: the verbs go on, and say what they left out."""
 
 import json
+import re
+import shutil
 from itertools import count
 from pathlib import Path
 
@@ -142,6 +144,22 @@ def test_validation_says_what_it_passed_over(told: tuple[Path, list[str]]) -> No
     said = "\n".join(told[1])
     assert "validation: " in said
     assert "held-out documents of source 'asked' are passed over" in said
+
+
+def test_a_run_counts_what_it_skipped_and_names_the_first(
+    recipe_path: Path, tmp_path: Path
+) -> None:
+    recipe = load_recipe(recipe_path)
+    captions = recipe.stream.sources["captions"]
+    copied = tmp_path / "captions"
+    shutil.copytree(captions.path, copied)
+    for file in sorted(copied.rglob("*.png"))[::3]:
+        file.write_bytes(b"no picture")
+    lines: list[str] = []
+    recipe = load_recipe(recipe_path, [f"stream.sources.captions.path={copied}"])
+    train_run(recipe, tmp_path / "run", tell=lines.append)
+    [line] = [line for line in lines if line.startswith("captions: ") and "skipped" in line]
+    assert re.match(r"captions: \d+ of \d+ documents skipped, .*; the first: captions\[.*png", line)
 
 
 def test_an_evaluation_counts_them_and_measures_the_others(
