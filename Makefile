@@ -7,8 +7,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than there are cores, since tests of several ranks and of servers wait for others.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, 1 + (os.cpu_count() or 1)))')
 # Tests of a file share what they make; tests/conftest.py says in which order files are handed out.
-PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test quick check docs bench clean
 
