@@ -9,11 +9,12 @@ import typer
 
 from chiasm.cli.choice import FIRST
 from chiasm.cli.options import Cache, Device, Trained
-from chiasm.cli.walk import Host, Port, open_walks, serve
+from chiasm.cli.walk import Host, Port, open_walks, serve, until_interrupted
 from chiasm.inference.request import IMAGINING
 from chiasm.shipped import MODELS
 
 
+@until_interrupted()
 def demo(
     run: Trained = MODELS[0],
     port: Port = 8000,
@@ -49,5 +50,5 @@ def demo(
         walked = WalkedRun(run, device, FIRST)
         engine = running.enter_context(Engine(walked.pretrained, rows))
         walks = LaterWalks(lambda: open_walks(walked, IMAGINING, cache, running, engine=engine))
-        answers = Answers(engine, walked.name)
+        answers = Answers(engine, walked.name, walked.prompts)
         serve("demo", server, lambda: server.serve_routes(routes(answers, walks)))
