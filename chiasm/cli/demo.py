@@ -9,12 +9,11 @@ import typer
 
 from chiasm.cli.choice import FIRST
 from chiasm.cli.options import Cache, Device, Trained
-from chiasm.cli.walk import Host, Port, open_walks, serve, until_interrupted
+from chiasm.cli.walk import Host, Port, open_walks, serve
 from chiasm.inference.request import IMAGINING
 from chiasm.shipped import MODELS
 
 
-@until_interrupted()
 def demo(
     run: Trained = MODELS[0],
     port: Port = 8000,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,20 +27,7 @@ Host = Annotated[
 ]
 
 
-@contextmanager
-def until_interrupted() -> Iterator[None]:
-    """Ends at Ctrl-C, or SIGTERM, as a page does: with a line, after what has files to remove."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("\nstopped", err=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @with_settings
-@until_interrupted()
 def walk(
     run: Trained = MODELS[0],
     port: Port = 8000,
@@ -118,8 +105,12 @@ def open_walks(
 
 
 def serve(page: str, server: LoopbackServer, answer: Callable[[], None]) -> None:
-    """Tells where a page is, and serves it."""
+    """Serves until Ctrl-C, or SIGTERM, which ends it likewise: the engine has files to remove."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"{page} at {server.url} (Ctrl+C ends it)")
     if not server.is_local:
         typer.echo("whoever reaches this address can use the model, and send it pictures", err=True)
-    answer()
+    try:
+        answer()
+    except KeyboardInterrupt:
+        typer.echo("")

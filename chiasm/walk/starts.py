@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -89,9 +90,8 @@ class Starts(Sequence[Start]):
         The first one where no poses are known; None without any.
         """
         name, source = next(iter(self._sources.items()), ("", None))
-        frames = _on_walks(source) if isinstance(source, PosedVideos) else []
-        if frames:
-            return self._start(name, max(frames, key=lambda each: _metres_ahead(source, each))[0])
+        if isinstance(source, PosedVideos) and (found := _on_walks(source)):
+            return self._start(name, max(found, key=partial(_metres_ahead, source))[0])
         return self[0] if len(self) else None
 
     def at(self, map_number: int, view: int) -> Start:

@@ -15,7 +15,7 @@ import typer
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
-from chiasm.cli.walk import until_interrupted, walk
+from chiasm.cli.walk import walk
 from chiasm.inference.walks import WalkDocuments
 
 
@@ -49,19 +49,6 @@ def test_what_cannot_be_walked_is_refused(model: Path, world_model, tmp_path: Pa
     assert "--host nowhere.invalid" in refusal(model, "--host", "nowhere.invalid")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_is_the_end_and_no_failure(
-    number: signal.Signals, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Before the page is up as well; nothing is saved that a command would go on from."""
-    before = signal.getsignal(signal.SIGTERM)
-    with until_interrupted():
-        os.kill(os.getpid(), number)
-        signal.pause()
-    assert capsys.readouterr().err == "\nstopped\n"
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
 @pytest.mark.slow
 def test_a_page_is_served_until_it_is_interrupted(model: Path, tmp_path: Path) -> None:
     picture = tmp_path / "room.png"
@@ -70,7 +57,6 @@ def test_a_page_is_served_until_it_is_interrupted(model: Path, tmp_path: Path) -
     with subprocess.Popen(
         [*command, "--image", str(picture), "--solver-steps", "3"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as process:
@@ -81,8 +67,7 @@ def test_a_page_is_served_until_it_is_interrupted(model: Path, tmp_path: Path) -
         with urlopen(address[0] + "about") as reply:
             about = json.load(reply)
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30)[1] == "\nstopped\n"
-        assert process.returncode == 0
+        assert process.wait(timeout=30) == 0
     assert about["opens"]
     assert about["steps"] == 3
     assert about["starts"] == 0
