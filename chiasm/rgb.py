@@ -124,8 +124,8 @@ def held(given: Given) -> Held:
     )
 
 
-def decoded(data: Held) -> np.ndarray:
-    """Returns the decoded picture by the module's rule: uint8 [H, W, 3].
+def decoded(data: Held, name: str = "") -> np.ndarray:
+    """Returns the decoded picture by the module's rule: uint8 [H, W, 3]; ``name`` is for messages.
 
     Raises:
         UserError: the file cannot be read or decoded, or the rule refuses it.
@@ -134,8 +134,9 @@ def decoded(data: Held) -> np.ndarray:
         return data
     if isinstance(data, VideoFrame):
         return data.pixels()
-    with opened(data) as picture:
-        return _of_picture(picture, described(data))
+    name = name or described(data)
+    with opened(data, name) as picture:
+        return _of_picture(picture, name)
 
 
 def fitted(data: Held, height: int, width: int) -> np.ndarray:
@@ -201,7 +202,9 @@ def _decoding(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"picture {name} does not exist") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"picture {name} cannot be decoded: no known format") from error
+        raise UserError(
+            f"picture {name} cannot be decoded: it is no picture of a known format"
+        ) from error
     except Exception as error:  # broken bytes make the decoders raise almost anything
         raise UserError(f"picture {name} cannot be decoded: {error}") from error
 

@@ -9,6 +9,10 @@ import threading
 from types import FrameType
 from typing import Any, NoReturn
 
+SERVING = frozenset({"demo", "walk"})
+"""Verbs that save nothing which the same command would go on from."""
+GOES_ON = "the same command goes on from what was saved last"
+
 
 class Stopped(Exception):
     """Raised when a training has saved its state and ended because of a signal.
@@ -31,7 +35,8 @@ def tell(line: object) -> None:
 
 def end_interrupted() -> NoReturn:
     """Ends the process that Ctrl-C interrupted at once, with a line and the shell's status."""
-    tell("stopped by SIGINT; the same command goes on from what was saved last")
+    served = not SERVING.isdisjoint(sys.argv)
+    tell("stopped" if served else f"stopped by SIGINT; {GOES_ON}")
     sys.exit(128 + signal.SIGINT)
 
 

@@ -11,7 +11,7 @@ from chiasm.settings import Settings
 
 
 class Choice(Settings):
-    """A held-out view or a picture; without either, the first view."""
+    """A held-out view or a picture; without either, a view with an open way ahead."""
 
     map: int | None = Field(None, ge=0)
     """Begin on this held-out map."""

@@ -49,5 +49,5 @@ def demo(
         walked = WalkedRun(run, device, FIRST)
         engine = running.enter_context(Engine(walked.pretrained, rows))
         walks = LaterWalks(lambda: open_walks(walked, IMAGINING, cache, running, engine=engine))
-        answers = Answers(engine, walked.name)
+        answers = Answers(engine, walked.name, walked.prompts)
         serve("demo", server, lambda: server.serve_routes(routes(answers, walks)))

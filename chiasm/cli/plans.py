@@ -14,7 +14,6 @@ from chiasm.capabilities import PosedVideos, Rendered
 from chiasm.cli.choice import read_picture
 from chiasm.cli.options import Cache, EndedRun, check_folder, check_run, command, overrides
 from chiasm.cli.progress import RunDisplay
-from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.plans import ERRORS, places, plan_rows
 from chiasm.intervals import ClusteredMean, clustered_mean, paired_difference
@@ -132,12 +131,10 @@ def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.nda
         return None
     if start is None or goal is None:
         raise UserError("--start and --goal belong together: give both, or none to plan scenes")
-    from chiasm.walk.starts import refuse_useless_picture
+    from chiasm.walk.starts import useful_picture
 
     first, last = read_picture("--start", start), read_picture("--goal", goal)
-    refuse_useless_picture(first, str(start))
-    refuse_useless_picture(last, str(goal))
-    return Image(first, target=False).pixels(), Image(last, target=False).pixels()
+    return useful_picture(first, str(start)), useful_picture(last, str(goal))
 
 
 def _recipe(

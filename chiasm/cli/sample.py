@@ -18,7 +18,15 @@ from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
 from chiasm.data.media import AUDIO
 from chiasm.documents import Continuous, Image, Sound, Span, Text
 from chiasm.errors import UserError
-from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
+from chiasm.inference.request import (
+    Ended,
+    Ending,
+    Event,
+    Generated,
+    Request,
+    SamplingSettings,
+    TextWritten,
+)
 from chiasm.waveform import Waveform
 
 if TYPE_CHECKING:
@@ -96,7 +104,8 @@ def sample(
     request = Request(spans, seed, opens=draw_stream is not None, stream=opened)
     terminal = Terminal(out, seed)
     for event in Sampler(pretrained).stream([request], settings):
-        terminal.show(event)
+        if settings.max_tokens or event != Ended(0, Ending.MAX_TOKENS):  # none were asked for
+            terminal.show(event)
 
 
 @dataclass(frozen=True)

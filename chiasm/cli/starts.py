@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,23 @@ from chiasm.assembly import open_held_out_walks
 from chiasm.capabilities import Rendered
 from chiasm.cli.choice import Choice, read_picture
 from chiasm.cli.progress import RunDisplay
+from chiasm.evaluation.horizons import frames_ahead
+from chiasm.evaluation.rollouts import frames_beaten
 from chiasm.inference.pretrained import Pretrained, find_model
 from chiasm.recipe import load_recipe
 from chiasm.walk.scripts import Script
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.truth import TrueWalk, Truth
 from chiasm.worldmodel.oracle import Oracle
+from chiasm.worlds.kinds import WorldSourceSettings
+
+WORLD_PROMPTS = {
+    "text": ("write", "story:"),
+    "image_text": ("image", "a bright room with brick walls, grass on the floor and sky above."),
+    "vqa": ("ask", "what is the wall made of?"),
+    "sound_text": ("sound", "sound: a bell rings in the middle, near."),
+}
+"""Task of the embedded world → a field of the demo page, and words of the task's documents."""
 
 
 class WalkedRun:
@@ -35,7 +47,8 @@ class WalkedRun:
         self._picture = None if image is None else read_picture("--image", image)
         model = find_model(run)
         self.pretrained = Pretrained.load(model, device)
-        path = _recipe_beside(model)
+        path = _beside(model, "recipe.toml")
+        self._report = _beside(model, "report.json", "evaluation.json")
         self._recipe = None if path is None else load_recipe(path)
 
     @property
@@ -47,8 +60,27 @@ class WalkedRun:
         found = (source.steps(tables) for source in sources)
         return any(steps.spoken for steps in found if steps is not None)
 
+    @property
+    def known(self) -> str:
+        """How far ahead its views are good, in words; empty where no report tells."""
+        report = {} if self._report is None else json.loads(self._report.read_text())
+        ahead = frames_beaten(report.get("rows", ()))
+        if ahead is None:
+            return ""
+        if not ahead:
+            return "by its report no nearer to the truth than the last view, not even 1 frame ahead"
+        far = frames_ahead(ahead)
+        return f"by its report nearer to the truth than the last view up to {far}"
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Field of the demo page → a prompt, where the recipe says that training had the like."""
+        sources = [] if self._recipe is None else self._recipe.stream.sources.values()
+        tasks = [each.task for each in sources if isinstance(each, WorldSourceSettings)]
+        return dict(WORLD_PROMPTS[task] for task in tasks if task in WORLD_PROMPTS)
+
     def starts(self, cache: Path | None, *, only_chosen: bool) -> tuple[Starts, Start | None]:
-        """Returns the held-out views, and the chosen start, else the first; None without any.
+        """Returns the held-out views, and the chosen start, else one with an open way ahead.
 
         Args:
             cache: folder of rendered worlds.
@@ -66,15 +98,15 @@ class WalkedRun:
                 starts = Starts(shape, open_held_out_walks(self._recipe, cache, display.on_stage))
         if start is None and self._choice.map is not None:
             start = starts.at(self._choice.map, self._choice.view or 0)
-        elif start is None and len(starts):
-            start = starts[0]
+        elif start is None:
+            start = starts.open_way()
         return starts, start
 
 
-def _recipe_beside(model: Path) -> Path | None:
-    """Returns the recipe of a saved model: an export's own, or the run's that it is of."""
+def _beside(model: Path, *names: str) -> Path | None:
+    """Returns a file of a saved model: an export's own, or the run's that it is of."""
     folders = (model, model.parent) if model.name == "model" else (model,)
-    found = (folder / "recipe.toml" for folder in folders)
+    found = (folder / name for folder in folders for name in names)
     return next((path for path in found if path.is_file()), None)
 
 

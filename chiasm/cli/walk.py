@@ -100,7 +100,7 @@ def open_walks(
     starts, start = walked.starts(cache, only_chosen=False)
     if starts.rendered is not None:
         oracle = Truth(running.enter_context(open_oracle(starts.rendered, model)))
-    opening = Opening(walked.name, start, truth, walked.instructed)
+    opening = Opening(walked.name, start, truth, walked.instructed, walked.known)
     return Answers(Walker(model, sampling, oracle, engine), starts, opening)
 
 

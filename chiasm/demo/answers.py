@@ -10,7 +10,13 @@ from chiasm.demo import tasks
 from chiasm.demo.engine import Begun, Engine, Failed, Job, JobEvent, Over, Waits
 from chiasm.documents import Continuous, Image, Sound
 from chiasm.inference.continuous import Sketched
-from chiasm.inference.request import Ended, Generated, TextWritten
+from chiasm.inference.request import (
+    Ended,
+    Ending,
+    Generated,
+    SamplingSettings,
+    TextWritten,
+)
 from chiasm.loopback.bodies import read_body
 from chiasm.report.sounds import data_uri
 from chiasm.report.sounds import picture as sound_picture
@@ -33,7 +39,7 @@ class Told:
 
     def __iter__(self) -> Iterator[Mapping[str, Any] | None]:
         for event in self._job.events(POLL_SECONDS):
-            yield None if event is None else as_json(event)
+            yield None if event is None else as_json(event, self._job.settings)
 
     def close(self) -> None:
         """Cancels the job, wherever it is."""
@@ -41,10 +47,18 @@ class Told:
 
 
 class Answers:
-    """Answers to all requests of the page but those of its walks."""
+    """Answers to all requests of the page but those of its walks.
 
-    def __init__(self, engine: Engine, title: str) -> None:
-        self._engine, self._title = engine, title
+    Args:
+        engine: what runs the model.
+        title: title of the page.
+        prompts: a prompt of training for the fields of ``write``, ``ask``, or a drawn stream.
+    """
+
+    def __init__(
+        self, engine: Engine, title: str, prompts: Mapping[str, str] | None = None
+    ) -> None:
+        self._engine, self._title, self._prompts = engine, title, dict(prompts or {})
 
     def about(self) -> dict[str, Any]:
         """Returns facts about the model, and what it can do."""
@@ -53,6 +67,7 @@ class Answers:
         defaults = tasks.DEFAULTS
         return {
             "title": self._title,
+            "prompts": self._prompts,
             "parameters": pretrained.decoder.count_parameters().total,
             "device": str(pretrained.device),
             "context": pretrained.context_positions,
@@ -82,8 +97,8 @@ class Answers:
         return Told(self._engine.submit(requests, settings, watched=True))
 
 
-def as_json(event: JobEvent) -> dict[str, Any]:
-    """Returns an event of a job for the page."""
+def as_json(event: JobEvent, settings: SamplingSettings) -> dict[str, Any]:
+    """Returns an event of a job with these settings for the page."""
     match event:
         case Waits(ahead):
             return {"kind": "waits", "ahead": ahead}
@@ -97,11 +112,26 @@ def as_json(event: JobEvent) -> dict[str, Any]:
         case Generated(request, item):
             return {"kind": "item", "sample": request, **_item(item)}
         case Ended(request, ending):
-            return {"kind": "ended", "sample": request, "why": str(ending)}
+            return {"kind": "ended", "sample": request, "why": note(ending, settings)}
         case Failed(why):
             return {"kind": "failed", "why": why}
         case Over():
             return {"kind": "over"}
+
+
+def note(ending: Ending, settings: SamplingSettings) -> str:
+    """Returns what a person is told of an end; empty where all is there that was asked for."""
+    match ending:
+        case Ending.MAX_ITEMS if not settings.max_items:
+            return "here the model would begin a picture or another item: see Go on"
+        case Ending.MAX_ITEMS:
+            return f"cut off before item {settings.max_items + 1}"
+        case Ending.MAX_TOKENS if settings.max_tokens:
+            return f"cut off after {settings.max_tokens} tokens"
+        case Ending.CONTEXT:
+            return "cut off: the model holds no longer document"
+        case _:
+            return ""
 
 
 def _item(item: Continuous) -> dict[str, Any]:

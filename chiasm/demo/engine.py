@@ -31,6 +31,7 @@ ROWS = 16
 """Requests that run at once."""
 MOST_WAITING = 64
 """Jobs that wait; a further one is refused."""
+ENDED = "The server has ended: chiasm demo no longer runs; start it again and reload the page."
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Engine:
         job = Job(requests, settings, self._sampler.prompts(requests, settings), watched=watched)
         with self._changed:
             if self._closed:
-                raise Refused("the engine has ended", HTTPStatus.SERVICE_UNAVAILABLE)
+                raise Refused(ENDED, HTTPStatus.SERVICE_UNAVAILABLE)
             self._drop_cancelled()
             if len(self._waiting) >= MOST_WAITING:
                 raise Refused(
@@ -205,7 +206,7 @@ class Engine:
             except Exception as error:
                 traceback.print_exc(file=sys.stderr)
                 self._fail(f"the model failed: {error}")
-        self._fail("the engine has ended")
+        self._fail(ENDED)
 
     def _admit(self) -> bool:
         """Waits for something to do, and lets requests join; returns whether it goes on."""

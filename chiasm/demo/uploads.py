@@ -12,7 +12,7 @@ from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.sound.settings import SOUND, shape_of_sounds
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.walk.starts import refuse_useless_picture
+from chiasm.walk.starts import useful_picture
 from chiasm.waveform import Segment, Waveform, measured
 
 MOST_SOUND_SECONDS = 600.0
@@ -26,8 +26,7 @@ def picture(pretrained: Pretrained, encoded: bytes, name: str) -> Image:
         UserError: it is no picture, or too large or too small; the model reads none.
     """
     tokenizer = _reader(pretrained, IMAGE)
-    refuse_useless_picture(encoded, name)
-    pixels_3HW = tokenizer.read(encoded)
+    pixels_3HW = tokenizer.read(useful_picture(encoded, name))
     return Image(pixels_3HW.permute(1, 2, 0).contiguous().numpy(), target=False)
 
 
@@ -38,7 +37,7 @@ def sound(pretrained: Pretrained, encoded: bytes, name: str) -> Sound:
         UserError: it is no sound, or too long; the model reads none.
     """
     tokenizer = _reader(pretrained, SOUND)
-    shape, length = shape_of_sounds(tokenizer.encoder), measured(encoded)
+    shape, length = shape_of_sounds(tokenizer.encoder), measured(encoded, name)
     if length.seconds > MOST_SOUND_SECONDS:
         raise UserError(
             f"sound {name} has {length.seconds:,.0f} seconds; give {MOST_SOUND_SECONDS:g} at most"

@@ -10,9 +10,11 @@ features.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +29,8 @@ from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import WalkMeasure
 from chiasm.evaluation.pictures import Truth, headline_measures, where
 from chiasm.evaluation.pieces import Pieces, cut_pieces
-from chiasm.evaluation.shared import HorizonSettings
+from chiasm.evaluation.shared import MEAN, SAMPLED, HorizonSettings
+from chiasm.intervals import Verdict
 
 if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
@@ -36,8 +39,35 @@ LAST, SHUFFLED = "last context frame, decoded", "shuffled actions"
 NEAREST = "nearest training frame, decoded"
 DIRECT = ", in one step"
 """Suffix of the names of rows about views that were imagined at once from the context."""
+MEASURE = "feature distance"
+"""What says how far ahead samples are good: small differences of pixels favor what is blurred."""
 TRAINING_FRAMES = 4000
 """Training frames, evenly spread, among which the one most like the truth is looked for."""
+
+
+def frames_beaten(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """Returns up to how many frames ahead samples of views beat the last context frame.
+
+    Args:
+        rows: rows of a report.
+
+    Returns:
+        0 where they do not even at the nearest horizon; None where no row is of samples.
+    """
+    title = re.compile(rf"{MEASURE} of the imagined view (\d+) ")
+    of_walks = [row for row in rows if row["section"] == ImaginedWalks.section]
+    told = {row["name"]: row["verdict"] for row in of_walks if row["baseline_name"] == LAST}
+    if any(name.endswith(MEAN) for name in told):
+        samples = [name for name in told if not name.endswith((MEAN, DIRECT))]
+    else:  # what has no suffix is the mean
+        samples = [name for name in told if name.endswith(SAMPLED)]
+    beats = [
+        (int(match[1]), told[name] == Verdict.BEATS)
+        for name in samples
+        if (match := title.match(name))
+    ]
+    lost = min((ahead for ahead, won in beats if not won), default=math.inf)
+    return max((ahead for ahead, _ in beats if ahead < lost), default=0) if beats else None
 
 
 class RolloutSettings(HorizonSettings):

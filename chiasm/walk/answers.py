@@ -67,12 +67,14 @@ class Opening:
         start: start of the first walk; None leaves the choice to the user.
         truth: whether the true view is shown from the beginning.
         instructions: whether the run's training had spoken instructions; None if unknown.
+        known: how far ahead imagined views are known to be good, in words.
     """
 
     title: str
     start: Start | None = None
     truth: bool = False
     instructions: bool | None = None
+    known: str = ""
 
 
 class Answers:
@@ -108,6 +110,7 @@ class Answers:
             "truth": self._opening.truth,
             "truth_missing": None if self._walker.truth else NO_WORLD,
             "instructions": self._opening.instructions,
+            "known": self._opening.known,
         }
 
     def starts(self, first: int) -> dict[str, Any]:

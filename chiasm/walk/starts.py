@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from chiasm.capabilities import ActionVideos, Browsable, Rendered
+from chiasm.capabilities import ActionVideos, Browsable, PosedVideos, Rendered
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
-from chiasm.poses import Pose
-from chiasm.rgb import ImageShape, opened
+from chiasm.poses import Pose, relative_pose
+from chiasm.rgb import ImageShape, decoded, opened
 
 MOST_PICTURE_PIXELS = 50_000_000
 """Largest size of a user's picture, checked by its header before it is decoded."""
 
 LEAST_SIDE_PIXELS = 8
 """Least side of a user's picture; a smaller one shows nothing when it is enlarged."""
+
+_VIEWS_COMPARED, _STEPS_AHEAD = 2000, 20
+"""Bounds on what is looked at for the view that a walk begins with by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,16 @@ class Starts(Sequence[Start]):
         """Returns the name of a start without decoding its picture."""
         return self._name(*self._frames[number])
 
+    def open_way(self) -> Start | None:
+        """Returns a start with a long way straight ahead, as far as recorded walks tell.
+
+        The first one where no poses are known; None without any.
+        """
+        name, source = next(iter(self._sources.items()), ("", None))
+        if isinstance(source, PosedVideos) and (found := _on_walks(source)):
+            return self._start(name, max(found, key=partial(_metres_ahead, source))[0])
+        return self[0] if len(self) else None
+
     def at(self, map_number: int, view: int) -> Start:
         """Returns a start by the numbers, from 0, of its held-out map or trajectory and its view.
 
@@ -121,6 +135,24 @@ def _worth_beginning(source: ActionVideos) -> np.ndarray:
     return np.concatenate([np.asarray(walk) for walk in source.walks])
 
 
+def _on_walks(source: ActionVideos) -> list[range]:
+    """Returns good starts with the frames of their walks from there on, evenly spread."""
+    good = set(_worth_beginning(source).tolist())
+    found = [walk[n:] for walk in source.walks for n, frame in enumerate(walk) if frame in good]
+    return found[:: len(found) // _VIEWS_COMPARED + 1]
+
+
+def _metres_ahead(source: PosedVideos, frames: range) -> float:
+    """Returns how far a walk goes straight ahead from its first frame."""
+    first, reached = source.pose(frames[0]), 0.0
+    for frame in frames[1 : _STEPS_AHEAD + 1]:
+        dx, dy, _ = relative_pose(first, source.pose(frame))
+        if dx <= reached or abs(dy) > 0.1 * dx:
+            break
+        reached = dx
+    return reached
+
+
 def _places(source: ActionVideos) -> Sequence[range]:
     """Returns the frames of each map or trajectory."""
     return source.views if isinstance(source, Browsable) else source.walks
@@ -132,15 +164,14 @@ def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
     Raises:
         UserError: it cannot be decoded, or is too large or too small.
     """
-    refuse_useless_picture(encoded, name)
-    return Start(name, fitted(Image(encoded, target=False), shape))
+    return Start(name, fitted(Image(useful_picture(encoded, name), target=False), shape))
 
 
-def refuse_useless_picture(encoded: bytes, name: str) -> None:
-    """Checks the size of a picture by its file's header alone.
+def useful_picture(encoded: bytes, name: str) -> np.ndarray:
+    """Returns a picture file's content decoded, uint8 [H, W, 3], if its header's size is useful.
 
     Raises:
-        UserError: it is no picture file, or the picture is too large or too small.
+        UserError: it cannot be decoded, or is too large or too small.
     """
     with opened(encoded, name) as picture:
         width, height = picture.size
@@ -153,6 +184,7 @@ def refuse_useless_picture(encoded: bytes, name: str) -> None:
             f"picture {name} has {width} x {height} pixels; give {LEAST_SIDE_PIXELS} at least on "
             "the shorter side"
         )
+    return decoded(encoded, name)
 
 
 def _inside(option: str, value: int, count: int, what: str) -> None:

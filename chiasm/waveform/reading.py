@@ -62,15 +62,15 @@ def decoded(data: Held, rate: int, channels: int = 1) -> np.ndarray:
         return np.ascontiguousarray(made_CT[:, begin:end])
 
 
-def measured(data: Path | bytes) -> Length:
-    """Returns samples, rate and channels of a file.
+def measured(data: Path | bytes, name: str = "") -> Length:
+    """Returns samples, rate and channels of a file; ``name`` is for messages.
 
     They are those of its header; where it does not tell them to the sample, the sound is decoded.
 
     Raises:
         UserError: it is no sound, or the rule refuses it.
     """
-    name = described(data)
+    name = name or described(data)
     with _decoding(name):
         found = libsndfile.measure(data) or ffmpeg.measure(data)
         size = len(data) if isinstance(data, bytes) else data.stat().st_size

@@ -1,5 +1,6 @@
 """``chiasm imagine``: files from scripts, true views beside them, and what is refused."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,6 +224,6 @@ def test_what_is_there_stays_and_a_model_without_actions_is_refused(
     still = tmp_path / "still"
     world_model.save(still)
     assert "trained without actions" in refusal(still, *script, "--out", tmp_path / "out")
-    assert "has no held-out views" in refusal(
-        run / "model", "--actions", "W", "--out", tmp_path / "out"
-    )
+    alone = shutil.copytree(run / "model", tmp_path / "alone")
+    told = refusal(alone, "--actions", "W", "--out", tmp_path / "out")
+    assert "has no held-out views" in told

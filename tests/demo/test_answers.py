@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from chiasm.demo.answers import Answers
+from chiasm.demo.answers import Answers, note
 from chiasm.demo.engine import Engine
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
+from chiasm.inference.request import Ending, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import synthesize
 
@@ -36,6 +36,7 @@ def sound_in(url: str) -> np.ndarray:
 def test_a_sound_is_made_and_heard(answers: Answers, heard: Pretrained) -> None:
     about = answers.about()
     assert about["reads"] == about["makes"] == ["image", "sound"]
+    assert about["prompts"] == {}  # whose words the model has learned is not known
     body = {"words": "sound: a door closes", "stream": "sound", "steps": 6, "seed": 2}
     found = told(answers, "draw", body)
     [item] = [event for event in found if event["kind"] == "item"]
@@ -63,6 +64,17 @@ def test_what_is_not_asked_to_its_end_is_cancelled(answers: Answers) -> None:
     for _ in range(4):  # more than there are rows, none of them ever read
         answers.run("draw", {"words": "a", "steps": 200}).close()
     assert told(answers, "write", {"prompt": "a", "max_tokens": 2})[-1] == {"kind": "over"}
+
+
+def test_only_an_end_that_cuts_something_off_is_told(answers: Answers) -> None:
+    alone = SamplingSettings(max_items=0, max_tokens=5)
+    assert note(Ending.DOCUMENT, alone) == note(Ending.STOP, alone) == ""
+    assert "see Go on" in note(Ending.MAX_ITEMS, alone)
+    assert note(Ending.MAX_ITEMS, SamplingSettings(max_items=2)) == "cut off before item 3"
+    [*_, ended, _] = told(answers, "write", {"prompt": "a", "max_tokens": 1, "top_k": 1})
+    assert ended["why"] in ("cut off after 1 tokens", "", note(Ending.MAX_ITEMS, alone))
+    [*_, ended, _] = told(answers, "draw", {"words": "a", "steps": 1})
+    assert ended == {"kind": "ended", "sample": 0, "why": ""}
 
 
 def test_a_prompt_beyond_the_context_is_refused(answers: Answers) -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from chiasm.demo.engine import MOST_WAITING, Begun, Engine, Failed, Job, Over, Waits
+from chiasm.demo.engine import ENDED, MOST_WAITING, Begun, Engine, Failed, Job, Over, Waits
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.continuous import ContinuousBatch
@@ -115,6 +115,6 @@ def test_its_end_ends_what_runs_and_waits(model: Pretrained) -> None:
     with Engine(model, rows=1) as engine:
         jobs = [engine.submit(drawing(), LONG) for _ in range(2)]
         until(jobs[0], Begun)
-    assert [told(job)[-1] for job in jobs] == [Failed("the engine has ended")] * 2
-    with pytest.raises(UserError, match="has ended"):
+    assert [told(job)[-1] for job in jobs] == [Failed(ENDED)] * 2
+    with pytest.raises(UserError, match="chiasm demo no longer runs"):
         engine.submit(writing(), SHORT)

@@ -7,6 +7,7 @@ DONE = f"{STATE}.startsWith('done')"
 SAMPLES = "[...document.querySelectorAll('section:not([hidden]) .sample {}')].map(e => e.{})"
 TEXT = SAMPLES.format(".said", "textContent")
 VIEWS = SAMPLES.format("img.view", "src")
+CARDS = "document.querySelectorAll('section:not([hidden]) .sample').length"
 GIVEN = "document.querySelectorAll('section:not([hidden]) form .given img').length"
 
 
@@ -94,13 +95,15 @@ def test_what_is_no_picture_is_told(page) -> None:
     go(page)
     assert page.evaluate(STATE) == "Give a picture first."
     drop(page, "notes.txt", "text/plain", "'notes'")
-    assert "neither" in page.wait_for(f"{STATE}.includes('notes') && {STATE}")
+    told = page.wait_for(f"{STATE}.includes('notes') && {STATE}")
+    assert told == "notes.txt is not a picture, which is what this model reads."
     drop(page, "large.png", "image/png", "new Uint8Array(13e6)")
     assert page.wait_for(f"{STATE}.includes('13 MB')")
     drop(page, "broken.png", "image/png", "'no picture'")
     page.wait_for(f"{GIVEN} === 1")
     go(page)
-    assert page.wait_for(f"{STATE}.includes('cannot be decoded')")
+    assert page.wait_for(f"{STATE}.includes('broken.png cannot be decoded')")
+    assert page.wait_for(f"{CARDS} === 0")
 
 
 def test_work_is_cancelled_by_key_and_button(page) -> None:
@@ -113,7 +116,7 @@ def test_work_is_cancelled_by_key_and_button(page) -> None:
         go(page)
         page.wait_for(f"{STATE} === 'works'")
         cancel()
-        page.wait_for(f"{STATE}.startsWith('cancelled')")
+        page.wait_for(f"{STATE}.startsWith('cancelled') && {CARDS} === 0")
     choose(page, "write")
     fill(page, prompt="view", max_tokens=3)
     go(page)

@@ -30,6 +30,14 @@ def test_a_picture_becomes_what_the_tokenizer_reads(heard: Pretrained) -> None:
     assert (vision.read(image.data) == vision.read(buffer.getvalue())).all()
 
 
+def test_a_picture_that_is_cut_off_is_named(heard: Pretrained) -> None:
+    """Its header is whole, so that only decoding it tells."""
+    buffer = io.BytesIO()
+    PillowImage.new("RGB", (40, 30), "red").save(buffer, "PNG")
+    with pytest.raises(UserError, match=r"picture half\.png cannot be decoded"):
+        uploads.picture(heard, buffer.getvalue()[:60], "half.png")
+
+
 @pytest.mark.parametrize("format_", ["WAV", "FLAC", "OGG"])
 def test_of_a_longer_sound_the_first_item_is_read(heard: Pretrained, format_: str) -> None:
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, 22_050).astype(np.float32)
@@ -51,7 +59,7 @@ def test_what_is_no_sound_or_too_long_is_refused(heard: Pretrained, model: Pretr
     hour = file_of(np.zeros(3600 * 8000, np.float32), 8000, "FLAC")
     with pytest.raises(UserError, match=r"sound hour\.flac has 3,600 seconds; give 600 at most"):
         uploads.sound(heard, hour, "hour.flac")
-    with pytest.raises(UserError, match="cannot be decoded"):
+    with pytest.raises(UserError, match=r"sound notes\.wav cannot be decoded"):
         uploads.sound(heard, b"no sound at all", "notes.wav")
     with pytest.raises(UserError, match="no stream 'sound'"):
         uploads.sound(model, hour, "hour.flac")

@@ -1,6 +1,6 @@
 """Rollouts by horizon: against views that were imagined here, one by one."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from chiasm.evaluation.evaluation import Animation, Findings
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.pictures import psnr, ssim
 from chiasm.evaluation.pieces import cut_pieces
-from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, ImaginedWalks
+from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, ImaginedWalks, frames_beaten
 from chiasm.evaluation.run import Run
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.inference.request import SamplingSettings
@@ -113,6 +113,31 @@ def test_the_mean_is_measured_beside_samples_whichever_is_asked_for(
     alone = settings.model_copy(update={"steps": 1})
     found = ImaginedWalks().measure_walks(replace(run, settings=alone), *sources)
     assert {p.source for p in found.points} == {""}
+
+
+def test_how_far_ahead_samples_beat_the_last_view(run, sources, settings, findings):
+    """By the rows of samples, whichever of them and the mean has no suffix."""
+
+    def beaten(found: Findings, suffix: str, *won: bool) -> int | None:
+        """What is read of these rows, if samples beat the last view or not and means always."""
+        rows = [asdict(row) | {"verdict": "beats"} for row in found.rows]
+        for row in rows:
+            for ahead, wins in enumerate(won, start=1):
+                of = f"imagined view {ahead} frame{'s' * (ahead > 1)} ahead{suffix}"
+                if row["name"].endswith(of) and not wins:
+                    row["verdict"] = "not separated"
+        return frames_beaten(rows)
+
+    means = settings.model_copy(update={"next_view_steps": 1})
+    sampled = ImaginedWalks().measure_walks(replace(run, settings=means), *sources)
+    for found, suffix in ((findings, ""), (sampled, ", sampled")):
+        assert beaten(found, suffix, True, True) == 2
+        assert beaten(found, suffix, True, False) == 1
+        assert beaten(found, suffix, False, True) == 0
+    alone = settings.model_copy(update={"steps": 1})
+    found = ImaginedWalks().measure_walks(replace(run, settings=alone), *sources)
+    assert beaten(found, "") is None  # these are means
+    assert frames_beaten([]) is None
 
 
 def test_a_model_with_horizons_also_looks_ahead_in_one_step(

@@ -52,7 +52,8 @@ def starts(walker: Walker, world: World) -> Starts:
 @pytest.fixture(scope="session")
 def server(walker: Walker, starts: Starts) -> Iterator[WalkServer]:
     """A page that begins with the first start."""
-    opening = Opening("some-run", starts[0], truth=True, instructions=True)
+    known = "by its report good up to 3 frames ahead"
+    opening = Opening("some-run", starts[0], truth=True, instructions=True, known=known)
     served = WalkServer(("127.0.0.1", 0))
     answers = Answers(walker, starts, opening)
     thread = threading.Thread(target=served.serve, args=(answers,))

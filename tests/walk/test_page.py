@@ -95,6 +95,21 @@ def test_a_narrow_window_needs_no_scrolling_sideways(page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_keys_and_view_are_on_a_small_screen_together(page) -> None:
+    page.resize(400, 800)
+    page.evaluate("document.getElementById('show-truth').click()")
+    page.wait_for(f"innerWidth === 400 && document.getElementById('beside').hidden && !{BUSY}")
+    ends = "[...document.querySelectorAll('#view, #pad button')]"
+    ends += ".map(each => each.getBoundingClientRect().bottom)"
+    assert max(page.evaluate(ends)) < 800
+    assert page.evaluate("document.getElementById('view').width") > 250
+
+
+def test_how_far_views_are_known_to_be_good_is_said(page) -> None:
+    told = "Views are samples of the model, by its report good up to 3 frames ahead."
+    assert page.evaluate("document.getElementById('known').textContent") == told
+
+
 def test_two_tabs_have_walks_of_their_own(browser, server, page) -> None:
     other = browser.open(server.url)
     other.wait_for(f"{NUM_FRAMES} === 1 && !{BUSY}")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from chiasm.assembly import open_held_out_walks
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
+from chiasm.poses import relative_pose
 from chiasm.recipe import parse_recipe
 from chiasm.rgb import ImageShape
 from chiasm.walk.starts import Starts, given_picture
@@ -58,9 +60,31 @@ def test_starts_that_are_not_there(starts, map_number: int, view: int, complaint
         starts.at(map_number, view)
 
 
+def test_the_default_start_is_before_the_longest_way_straight_ahead(starts, world, shape) -> None:
+    chosen = starts.open_way()
+    [frame] = [n for n, view in enumerate(world.views) if view.pose == chosen.place.pose]
+    [walk] = [walk for walk in world.walks if frame in walk]
+
+    def ahead(walk: range) -> float:
+        """Metres to the last frame that lies straight ahead of the first, one behind the other."""
+        steps = [relative_pose(world.views[walk[0]].pose, world.views[n].pose) for n in walk]
+        straight = takewhile(
+            lambda pair: pair[1][0] > pair[0][0] and abs(pair[1][1]) < 0.1 * pair[1][0],
+            pairwise(steps),
+        )
+        return max((step[0] for _, step in straight), default=0.0)
+
+    own = ahead(range(frame, walk.stop))
+    others = [
+        ahead(range(n, each.stop)) for each in world.walks for n in each if n in world.clear_frames
+    ]
+    assert own == max(others) > 0
+
+
 def test_without_held_out_views_a_picture_is_asked_for(shape) -> None:
     starts = Starts(shape)
     assert len(starts) == 0
+    assert starts.open_way() is None
     with pytest.raises(UserError, match="give a picture with --image"):
         starts.at(0, 0)
 
@@ -76,7 +100,7 @@ def test_a_given_picture_is_cropped_and_has_no_place(shape) -> None:
 def test_pictures_that_cannot_be_used(shape) -> None:
     with pytest.raises(UserError, match=r"broken\.png cannot be decoded"):
         given_picture(b"no picture", shape, "broken.png")
-    with pytest.raises(UserError, match="cannot be decoded"):
+    with pytest.raises(UserError, match=r"half\.png cannot be decoded"):
         given_picture(encoded(30, 20)[:45], shape, "half.png")
     with pytest.raises(UserError, match="wide has 300 x 5 pixels; give 8 at least on the shorter"):
         given_picture(encoded(300, 5), shape, "wide")
