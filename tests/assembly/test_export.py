@@ -155,7 +155,8 @@ def test_own_forms_of_tokenizers_are_told(run: Path, tmp_path: Path) -> None:
     told: list[str] = []
     export_run(run, tmp_path / "out", tell=told.append)
     assert told == [
-        "stream image: pixels in chiasm alone: no other library has a class of this form"
+        "stream image: autoencoder is chiasm's own (pixels): chiasm.load opens it, diffusers and "
+        "transformers do not"
     ]
 
 
