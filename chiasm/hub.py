@@ -22,7 +22,7 @@ LICENSES = frozenset(
     isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit
     mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openmdw-1.0 openrail openrail++ osl-3.0 other pddl
     postgresql unknown unlicense wtfpl zlib
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Ids of licenses that the hub knows; its client has no list of them."""
 

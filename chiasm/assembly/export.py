@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.batch.streams import IMAGE
+from chiasm.data.asking import Asking, imagining
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import CONFIG, STREAMS, Pretrained
 from chiasm.public import public
@@ -119,9 +120,10 @@ def _others(out: Path) -> Iterator[str]:
     written = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
-        if path.is_dir() and not path.is_symlink() or name in (CARD, SUMS):
+        linked = path.is_symlink()
+        if name in (CARD, SUMS) or (path.is_dir() and not linked):
             continue
-        if path.is_symlink() or not path.is_file() or name not in written:
+        if linked or not path.is_file() or name not in written:
             yield f"{name} is new"
         elif sha256_of(path) != written[name]:
             yield f"{name} is another"
@@ -180,7 +182,7 @@ def _content(
     facts = {
         "parameters": f"{counted.total:,}, of which {counted.active:,} active",
         "shape": f"width {decoder.width}, depth {decoder.depth}, {decoder.experts} experts",
-        "context": f"{model.context_positions} positions",
+        "context": f"{model.context_positions} positions, the length of its training's rows",
         "vocabulary": f"{model.text_tokenizer.vocabulary_size} tokens",
     }
     report, versions = (public(_read(run / n)) for n in ("report.json", "versions.json"))
@@ -194,6 +196,7 @@ def _content(
         chosen = recipe.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         told |= {"recipe": as_toml(public(chosen)), "imports": public(recipe.imports)}
         told["sources"] = _sources(recipe, run)
+        told["asked"] = [each for each in _asked(recipe) if _makes(model, each.makes)]
         told["begun_with"] = public(str(recipe.initialize.model or recipe.initialize.branch or ""))
     name_of_card = recipe.name if recipe is not None else name
     return CardContent(name_of_card, facts, _task(model), name, license=license, **told)
@@ -205,6 +208,20 @@ def _task(model: Pretrained) -> str:
         return "text-generation"
     sees = list(model.tokenizers) == [IMAGE] and not model.draws
     return "image-text-to-text" if sees else "any-to-any"
+
+
+def _asked(recipe: Recipe) -> Iterator[Asking]:
+    """Yields how a model of the recipe's sources is asked."""
+    for source in recipe.stream.sources.values():
+        yield from source.asked
+        steps = source.steps(recipe.tables)
+        if steps is not None and steps.posed:
+            yield imagining(recipe.actions)
+
+
+def _makes(model: Pretrained, stream: str) -> bool:
+    """Returns whether a model makes text, or items of a stream."""
+    return not stream or (stream in model.tokenizers and model.tokenizers[stream].decodes)
 
 
 def _sources(recipe: Recipe, run: Path) -> dict[str, dict[str, Any]]:
