@@ -11,6 +11,7 @@ import typer
 
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
+from chiasm.settings import Settings
 from chiasm.shipped import purpose, shipped_recipe, shipped_recipes
 from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.studies.settings import StudySettings
@@ -22,7 +23,7 @@ app = typer.Typer(help="The recipes that come with the package.", no_args_is_hel
 Name = Annotated[str, typer.Argument(help="As the list has it, such as quickstart.")]
 
 
-VERBS = {
+VERBS: dict[str, type[Settings]] = {
     "train": Recipe,
     "vision train": VisionTrainingSettings,
     "sound train": SoundTrainingSettings,

@@ -134,7 +134,7 @@ def test_the_card_tells_data_numbers_and_limits(run: Path, exported: Path) -> No
     assert re.search(r"\| texts \|.*\| not told \|", card.text)
     assert "data whose license is not told: texts" in card.text
     rows = json.loads((run / "report.json").read_text())["rows"]
-    measured = [row for row in rows if row["num_clusters"] > 1]
+    measured = [row for row in rows if row["num_clusters"] > 1 and row["standard_error"]]
     assert measured
     for row in measured:
         assert re.search(rf"\| {re.escape(row['section'])}: .*± .* \[.*, .*\] \|", card.text)
@@ -252,9 +252,6 @@ class Hub(BaseHTTPRequestHandler):
         body = self.body()
         path = urlsplit(self.path).path
         self.server.asked.append((path, self.headers["Authorization"]))
-        if self.server.refuses:
-            self.answer({"error": "who are you?"}, self.server.refuses)
-            return
         if path == "/api/repos/create":
             assert json.loads(body)["name"] == "mine"
             self.answer({"url": f"http://{self.headers['Host']}/{self.name}"})
@@ -304,6 +301,7 @@ class Hub(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def answer(self, content: object, status: int = 200) -> None:
+        status = self.server.refuses or status
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
