@@ -181,7 +181,7 @@ def test_what_no_export_wrote_is_left_as_it_is(run: Path, tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     refused = {
         "notes": "it holds notes.txt",
-        "run": "it holds",
+        "run": "is itself",
         "run/model": "it holds config.json",
     }
     for name, why in {**refused, "file": "is a file"}.items():
