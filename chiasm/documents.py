@@ -136,6 +136,10 @@ class Document:
         return "".join(span.text for span in self.spans if isinstance(span, Text))
 
 
+PICTURE_PROMPT, CAPTION_PROMPT = "picture:", "caption:"
+"""What stands before the words that a picture is drawn by, and before those about one."""
+
+
 NEXT_QUESTION = "\nquestion: "
 """Begin of the next question, which ends an answer inside a document."""
 

@@ -10,6 +10,22 @@ from chiasm.errors import UserError, first_line
 
 _ANSWER_SECONDS = 10
 
+LICENSES = frozenset(
+    """
+    afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m
+    bigscience-bloom-rail-1.0 bigscience-openrail-m bsd bsd-2-clause bsd-3-clause
+    bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0
+    cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0
+    cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0
+    cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m deepfloyd-if-license ecl-2.0 epl-1.0
+    epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 h-research intel-research
+    isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1.3c mit
+    mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openmdw-1.0 openrail openrail++ osl-3.0 other pddl
+    postgresql unknown unlicense wtfpl zlib
+    """.split()  # noqa: SIM905
+)
+"""Ids of licenses that the hub knows; its client has no list of them."""
+
 
 def require_hub(name: str, setting: str) -> None:
     """Raises a UserError unless ``name`` can be a hub name and the hub answers.
@@ -83,9 +99,21 @@ def upload(folder: Path, name: str, *, private: bool) -> str:
     except Exception as error:
         raise UserError(
             f"{folder} is written, and cannot be pushed to {name!r}: {first_line(error)}",
-            remedy="log in with hf auth login, or set HF_TOKEN, and give the same command again",
+            remedy=f"{_remedy(error, name)}, and give the same command again",
         ) from error
     return str(address)
+
+
+def _remedy(error: Exception, name: str) -> str:
+    """Returns what to do about an upload that failed: an answer of the hub has a status."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is None and unreachable():
+        return "connect to the network (HF_HUB_OFFLINE and HF_ENDPOINT say which)"
+    if status in (None, 401):
+        return "log in with hf auth login, or set HF_TOKEN"
+    if status in (403, 404):
+        return f"log in as one who may write to {name}, with a token for writing"
+    return "do as the hub says"
 
 
 def unreachable() -> str:

@@ -147,7 +147,8 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
         yield recipe.error("stream.sources", "is empty", "name at least one source to read")
     if training.schedule.warmup_steps >= training.steps:
         why = f"leaves nothing of {recipe.assigned('training.steps')}"
-        remedy = f"set it too, such as to {training.steps // 10}, or train for more steps"
+        told = f"--set training.schedule.warmup_steps={training.steps // 10}"
+        remedy = f"set it too, as with {told}, or train for more steps"
         yield recipe.error("training.schedule.warmup_steps", why, remedy)
     for name, source in sources.items():
         yield from _source_errors(name, source)

@@ -109,7 +109,10 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("stream.sources.books.kind=world", "unknown setting stream.sources.books.path"),
         ("stream.sources.books.path=", "stream.sources.books.path is missing"),
         ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
-        ("training.steps=60", "set it too, such as to 6, or train for more steps"),
+        (
+            "training.steps=60",
+            "with --set training.schedule.warmup_steps=6, or train for more steps",
+        ),
         (
             "stream.sources.book.path=mine",
             "stream.sources.book.kind is missing: there is no book in stream.sources, which has "

@@ -41,7 +41,8 @@ def draw_benchmark(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise; picture n has it + n.")] = 0,
     settings: Annotated[
-        SamplingSettings, only("steps", "solver", "guidance", "aspect", "batch_size")
+        SamplingSettings,
+        only("solver", "guidance", "aspect", "batch_size", steps="solver_steps"),
     ] = DEFAULTS,
     device: Device = "auto",
     cache: Cache = None,

@@ -35,11 +35,13 @@ def export(
         raise UserError(f"--push {push}: write OWNER/NAME")
     # Imports torch: mistakes on the command line come before.
     from chiasm.assembly.export import CARD, export_run
-    from chiasm.hub import upload
+    from chiasm.hub import LICENSES, upload
 
     export_run(run, out, set_ or [], license=license_, name=push)
     print(f"the model is in {out}; {out / CARD} is its card")
     if not license_:
         print("it tells no license: --license gives one")
+    elif license_ not in LICENSES:
+        print(f"the hub knows no license {license_!r}: give an id such as apache-2.0, or other")
     if push:
         print(f"it is on the hub: {upload(out, push, private=private)}")

@@ -17,7 +17,7 @@ from chiasm.report.record import json_text
 from chiasm.report.terminal import show
 from chiasm.whole import write_whole
 
-COLUMNS = ("score", "value", "pictures or questions", "prompts")
+COLUMNS = ("score", "value", "items", "prompts")
 
 
 def score_benchmark(

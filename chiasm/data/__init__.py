@@ -23,6 +23,7 @@ media_files.py  the files that cells name
 formats.py     which reader opens a file
 choice.py      which files of a path are read
 tables.py      a user's folder, file or hub name as tables
+asking.py      how a model is asked by what its documents look like
 survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from chiasm.data.asking import Asking, hearing, sounding
 from chiasm.data.columns import MediumSettings, Reader
 from chiasm.data.media import AUDIO, Medium
 from chiasm.data.sounds import PROMPTS, AudioTextSource, Cut, SoundSource
@@ -39,6 +40,12 @@ class AudioTextSettings(MediumSettings):
     def has_pictures(self) -> bool:
         """False: sounds and words."""
         return False
+
+    @property
+    def asked(self) -> tuple[Asking, ...]:
+        """How sounds are made and put into words."""
+        heard, written = PROMPTS[self.task]
+        return sounding(f"{heard}: {self.example[0]}"), hearing(f"{written}:")
 
     def check(self) -> None:
         """Refuses a missing path, and a number of items without their length.

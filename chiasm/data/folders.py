@@ -27,7 +27,15 @@ from chiasm.data.survey import (
     survey,
 )
 from chiasm.data.table import Table, cells
-from chiasm.documents import TEMPLATE, Document, Image, Text, question_spans
+from chiasm.documents import (
+    CAPTION_PROMPT,
+    PICTURE_PROMPT,
+    TEMPLATE,
+    Document,
+    Image,
+    Text,
+    question_spans,
+)
 
 
 class FolderSource(ABC):
@@ -202,8 +210,8 @@ class ImageTextSource(FolderSource):
         data, words = self._row(index // 2)
         text = words[(turn + index) % len(words)]
         if index % 2:
-            return Document((Text(f"picture: {text}"), Image(data, target=True)))
-        return Document((Image(data, target=False), Text(f"caption: {text}")))
+            return Document((Text(f"{PICTURE_PROMPT} {text}"), Image(data, target=True)))
+        return Document((Image(data, target=False), Text(f"{CAPTION_PROMPT} {text}")))
 
 
 class PictureSource(FolderSource):

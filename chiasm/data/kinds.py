@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from chiasm.data.asking import Asking, answering, captioning, writing
 from chiasm.data.columns import PictureTableSettings, Reader, TableSettings
 from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource
 from chiasm.data.interleaved import FORMS, InterleavedSource
@@ -39,6 +40,11 @@ class TextSettings(TableSettings):
         """False: texts alone."""
         return False
 
+    @property
+    def asked(self) -> tuple[Asking, ...]:
+        """How a text is gone on with."""
+        return (writing("The first words of a text"),)
+
     def reader(self, sequence_length: int, *, alone: bool) -> Reader:
         """Returns what cuts texts into documents."""
         characters = self.document_characters or _CHARACTERS_PER_POSITION * sequence_length
@@ -55,6 +61,11 @@ class ImageTextSettings(PictureTableSettings):
 
     example: ClassVar[tuple[str, ...]] = ("a red barn in the snow",)
     source: ClassVar[type[FolderSource]] = ImageTextSource
+
+    @property
+    def asked(self) -> tuple[Asking, ...]:
+        """How pictures are drawn and captions written."""
+        return captioning(*self.example)
 
 
 @SOURCES.register
@@ -79,6 +90,11 @@ class QuestionSettings(PictureTableSettings):
     def only_answers(self) -> bool:
         """Whether prompts are not learned."""
         return self.loss == "answers"
+
+    @property
+    def asked(self) -> tuple[Asking, ...]:
+        """How a question is put."""
+        return (answering(self.example[0], self.templates),)
 
     def check(self) -> None:
         """Refuses a template without a place for the question.

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.capabilities import ActionVideos
+from chiasm.data.asking import Asking
 from chiasm.data.index import Index
 from chiasm.data.media import MEDIA, Medium
 from chiasm.data.preparation import Stage, default_cache_folder, silent
@@ -112,6 +113,12 @@ class SourceSettings(Settings):
     def only_answers(self) -> bool:
         """Whether prompts (:attr:`chiasm.documents.Text.prompt`) are not learned."""
         return False
+
+    @property
+    def asked(self) -> tuple[Asking, ...]:
+        """How a model of its documents is asked, for the card of an exported model; of steps
+        between views :meth:`steps` tells."""
+        return ()
 
     def check(self) -> None:
         """Refuses settings that are wrong together, which the checks of single ones cannot see.

@@ -12,12 +12,18 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from textwrap import shorten
 from typing import Any, ClassVar, NamedTuple
 
 from chiasm.errors import UserError, first_line
 
 _LONGEST_NAME = 255
 """Bytes of a file's name, which is the limit of usual file systems."""
+
+_NOT_IN_NAMES = {"_": "an underscore", "/": "a slash", "\0": "a zero byte"}
+
+_SHOWN = 60
+"""Characters of a prompt that a message shows."""
 
 
 class Prompt(NamedTuple):
@@ -244,10 +250,13 @@ class T2ICompBench(Layout):
             UserError: no file can have the name, or the prompt would be read as another one.
         """
         name = f"{prompt.words}_{picture:06d}.png"
-        if {"_", "/", "\0"} & set(prompt.words) or len(name.encode()) > _LONGEST_NAME:
+        broken = [f"has {told}" for mark, told in _NOT_IN_NAMES.items() if mark in prompt.words]
+        if (size := len(name.encode())) > _LONGEST_NAME:
+            broken += [f"makes a name of {size:,} bytes where {_LONGEST_NAME} are the most"]
+        if broken:
             raise UserError(
-                f"T2I-CompBench reads a prompt from its picture's name, which {prompt.words!r} "
-                f"cannot be: it has an underscore, a slash, or more than {_LONGEST_NAME} bytes"
+                f"T2I-CompBench reads a prompt from its picture's name, and number {number + 1} "
+                f"({shorten(prompt.words, _SHOWN)!r}) {' and '.join(broken)}; change or remove it"
             )
         return f"samples/{name}"
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from chiasm.batch.streams import IMAGE
 from chiasm.documents import (
+    CAPTION_PROMPT,
     NEXT_QUESTION,
+    PICTURE_PROMPT,
     Continuous,
     Document,
     Image,
@@ -68,7 +70,7 @@ def caption(
     seed: int = 0,
 ) -> list[str]:
     """Returns the model's caption of each image."""
-    return _write(sampler, images, ["caption:"] * len(images), settings, seed)
+    return _write(sampler, images, [CAPTION_PROMPT] * len(images), settings, seed)
 
 
 def draw(
@@ -84,7 +86,7 @@ def draw(
 
 def picture_prompt(words: str) -> tuple[Text]:
     """Returns what a picture is drawn behind, as documents have its caption."""
-    return (Text(f"picture: {words}"),)
+    return (Text(f"{PICTURE_PROMPT} {words}"),)
 
 
 def synthesize(

@@ -6,16 +6,27 @@ It is Markdown under the header that model hubs read. Numbers are those of the r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chiasm.data.asking import Asking
 from chiasm.intervals import Verdict, student_quantile
 from chiasm.report import doc
 from chiasm.report.markdown import markdown
 from chiasm.report.numbers import estimate, number
 
 LIBRARY = "chiasm"
+
+_GIVEN = {
+    "view": 'Path("view.png")  # a picture like those of its data',
+    "heard": 'chiasm.Sound("heard.wav", target=False)  # a sound like those of its data',
+}
+"""What lines of Python read, where no other line makes it."""
+
+_UNITS_OF_OWN = ("index", "latent RMS", "velocity loss")
+"""Units that depend on the model's own latents, or name no measure."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,8 @@ class CardContent:
     """One of the hub's tasks."""
     load: str
     """What ``chiasm.load`` is given."""
+    asked: Sequence[Asking] = ()
+    """How it is asked by what its documents look like."""
     begun_with: str = ""
     """The model whose weights it began with."""
     tokenizers: Mapping[str, doc.Words] = field(default_factory=dict)
@@ -54,18 +67,13 @@ class CardContent:
 def card(content: CardContent) -> str:
     """Returns the card as Markdown."""
     made = {name: str(value) for name, value in content.versions.items() if value}
-    python = [
-        "import chiasm",
-        *(f"import {name.removesuffix('.py')}" for name in content.imports),
-        f'\nmodel = chiasm.load("{content.load}")',
-    ]
     begin = f"from the weights of {content.begun_with}" if content.begun_with else "from scratch"
     report = doc.Report(
         title=content.name,
         intro=[f"A decoder-only transformer, trained {begin} with {LIBRARY} on the data below."],
         facts=content.facts,
         sections=[
-            doc.Section("Use", [doc.Commands("\n".join(python))]),
+            _use(content),
             doc.Section("Tokenizers", [doc.Terms(content.tokenizers)]),
             _data(content.sources),
             _numbers(content),
@@ -83,6 +91,27 @@ def card(content: CardContent) -> str:
     return f"---\n{_header(content)}\n---\n\n{markdown(report)}"
 
 
+def _use(content: CardContent) -> doc.Section:
+    """Returns Python that loads the model and asks it: what makes a picture or a sound first."""
+    asked = sorted(dict.fromkeys(content.asked), key=lambda asking: " = " not in asking.line)
+    made = {asking.line.split(" = ")[0] for asking in asked}
+    given = [
+        f"{name} = {code}"
+        for name, code in _GIVEN.items()
+        if name not in made and any(re.search(rf"\b{name}\b", each.line) for each in asked)
+    ]
+    python = [
+        *["from pathlib import Path\n"] * bool(given),
+        "import chiasm",
+        *(f"import {name.removesuffix('.py')}" for name in content.imports),
+        f'\nmodel = chiasm.load("{content.load}")',
+        *given,
+        *(f"{asking.line}  # {asking.document}" for asking in asked),
+    ]
+    lead = "Behind each line stands the document that the model goes on with: its data look so."
+    return doc.Section("Use", [doc.Commands("\n".join(python))], lead=lead if asked else "")
+
+
 def _header(content: CardContent) -> str:
     from huggingface_hub import EvalResult, ModelCardData  # slow to import
 
@@ -95,8 +124,7 @@ def _header(content: CardContent) -> str:
             metric_name=measure,
             metric_value=round(row["value"], 5),
         )
-        for measure, [row, *_] in _by_measure(content.rows).items()
-        if row["headline"] and row["value"] is not None
+        for measure, row in _headlines(content.rows).items()
     ]
     data = ModelCardData(
         license=content.license or None,
@@ -110,7 +138,10 @@ def _header(content: CardContent) -> str:
 
 
 def _data(sources: Mapping[str, Mapping[str, Any]]) -> doc.Section:
-    columns = ("source", "kind", "documents", "held out", "positions read", "license")
+    columns = (
+        *("source", "kind", "documents in all", "of them held out", "positions read"),
+        "license",
+    )
     rows = [
         (
             name,
@@ -154,8 +185,19 @@ def _by_measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str
     """Returns the rows of each measure, one for each baseline."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault(f"{row['section']}: {row['name']}", []).append(row)
+        section = f"{row['section']}: "
+        found.setdefault(section + row["name"].removeprefix(section), []).append(row)
     return found
+
+
+def _headlines(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Returns a row of each section: its first headline whose unit means the same elsewhere."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for measure, [row, *others] in _by_measure(rows).items():
+        headline = any(each["headline"] for each in (row, *others))
+        if headline and row["value"] is not None and row["unit"] not in _UNITS_OF_OWN:
+            found.setdefault(row["section"], (measure, row))
+    return dict(found.values())
 
 
 def _measured(row: Mapping[str, Any]) -> doc.Words:
@@ -164,19 +206,17 @@ def _measured(row: Mapping[str, Any]) -> doc.Words:
     margin = math.nan
     if row["num_clusters"] > 1:
         margin = student_quantile(row["num_clusters"] - 1) * error
-    return estimate(value, error, (value - margin, value + margin), row["unit"])
+    low, high = value - margin, value + margin
+    if row["unit"] == "share":
+        low, high = max(low, 0.0), min(high, 1.0)
+    return estimate(value, error, (low, high), row["unit"])
 
 
 def _limits(content: CardContent) -> Iterator[tuple[str, str]]:
     """Yields what the model cannot do, as far as its folder tells."""
-    yield "what it knows", "its data alone; its outputs pass no filter"
-    for verdict, term in (
-        (Verdict.WORSE, "worse than a baseline"),
-        (Verdict.NOT_SEPARATED, "not separated from a baseline"),
-    ):
-        rows = [row for row in content.rows if row["verdict"] == verdict]
-        if rows:
-            yield term, "; ".join(f"{row['name']} ({row['baseline_name']})" for row in rows)
+    base = f"and those of {content.begun_with}, with which it began" if content.begun_with else ""
+    yield "what it knows", f"its data {base or 'alone'}; its outputs pass no filter"
+    yield from _not_beaten(content.rows)
     skipped = content.report.get("skipped", {})
     if skipped:
         yield "not measured", "; ".join(f"{name}: {why}" for name, why in skipped.items())
@@ -185,3 +225,21 @@ def _limits(content: CardContent) -> Iterator[tuple[str, str]]:
         yield "data whose license is not told", ", ".join(unlicensed)
     if content.imports:
         yield "code", f"it opens where these modules are: {', '.join(content.imports)}"
+
+
+def _not_beaten(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yields for each section the baselines that not all of its measures beat, with counts."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        if row["baseline"] is not None:
+            own = found.setdefault(row["section"], {})
+            own.setdefault(row["baseline_name"], []).append(row["verdict"])
+    for section, baselines in found.items():
+        told = [
+            f"{name!r} in {len(own) - own.count(Verdict.BEATS)} of {len(own)} measures"
+            f"{f' (worse in {worse})' if (worse := own.count(Verdict.WORSE)) else ''}"
+            for name, own in baselines.items()
+            if own.count(Verdict.BEATS) < len(own)
+        ]
+        if told:
+            yield section, f"does not beat {', '.join(told)}"

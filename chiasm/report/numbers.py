@@ -10,6 +10,10 @@ _FORMS = {"share": ".1f", "dB": ".2f"}
 """Unit → format; others have three decimals."""
 
 
+_NO_ERROR = 1e-12
+"""A smaller standard error is rounding of 0."""
+
+
 def number(value: float, unit: str = "", form: str = "", *, signed: bool = False) -> str:
     """Returns a value as text; shares as per cent.
 
@@ -36,8 +40,13 @@ def estimate(
     *,
     signed: bool = False,
 ) -> Words:
-    """Returns a value with its standard error and, in brackets, its interval, where known."""
+    """Returns a value with its standard error and, in brackets, its interval, where known.
+
+    Where nothing varies there is no error to estimate: neither is told.
+    """
     told = number(value, unit, form, signed=signed)
+    if standard_error < _NO_ERROR:
+        return told
     if not math.isnan(standard_error):
         bare, mark, rest = told.partition(" %")
         told = f"{bare} ± {_digits(standard_error, unit, form)}{mark}{rest}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from chiasm.capabilities import ActionVideos
+from chiasm.data.asking import Asking, answering, captioning, hearing, sounding, writing
 from chiasm.data.navigation import FrameSettings, TrajectorySettings
 from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import (
@@ -23,7 +24,7 @@ from chiasm.data.source import (
     Steps,
     check_task,
 )
-from chiasm.documents import Source, Split
+from chiasm.documents import Source, Split, question_prompt
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.worlds.instructions.settings import INSTRUCTIONS, InstructionSettings
@@ -38,6 +39,14 @@ _TASKS = (*TASKS, *SOUND_TASKS, INVERSE, INSTRUCTIONS)
 _FREEDOOM = "bsd-3-clause"
 """License of Freedoom, whose textures and maps are seen."""
 _ASKING = ("vqa", "aqa")
+_ASKED = {
+    "text": (writing("story:"),),
+    "image_text": captioning("a dim room with steel walls"),
+    "vqa": (answering("what is the wall made of?"),),
+    "sound_text": (sounding("sound: a bell"), hearing("caption:")),
+    "aqa": (hearing(question_prompt("is there a bell?")),),
+}
+"""Task → how a model of its documents is asked."""
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
 
@@ -65,6 +74,11 @@ class WorldSourceSettings(SourceSettings):
     def only_answers(self) -> bool:
         """Whether prompts are not learned."""
         return self.loss == "answers"
+
+    @property
+    def asked(self) -> tuple[Asking, ...]:
+        """How a model of this task is asked."""
+        return _ASKED.get(self.task, ())
 
     def check(self) -> None:
         """Refuses an unknown task, and a loss on answers where nothing asks.

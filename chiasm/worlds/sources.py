@@ -17,7 +17,7 @@ from chiasm.data.goals import (
     there_and_back,
     video,
 )
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import CAPTION_PROMPT, PICTURE_PROMPT, Document, Image, Text
 from chiasm.poses import Pose
 from chiasm.worlds.camera import WorldCamera
 from chiasm.worlds.captions import caption, caption_facts
@@ -213,8 +213,8 @@ class WorldSource:
         words = caption(self.world.views[frame], rng)
         pixels = self.world.frames[frame]
         if rng.random() < 0.5:
-            return Document((Image(pixels, target=False), Text(f"caption: {words}")))
-        return Document((Text(f"picture: {words}"), Image(pixels, target=True)))
+            return Document((Image(pixels, target=False), Text(f"{CAPTION_PROMPT} {words}")))
+        return Document((Text(f"{PICTURE_PROMPT} {words}"), Image(pixels, target=True)))
 
     def _video(self, first: int, rng: np.random.Generator) -> Document:
         fewest, most = self.world.settings.video_frames

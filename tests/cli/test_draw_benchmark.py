@@ -39,7 +39,7 @@ def invoke(*arguments: object) -> Result:
 
 def test_a_benchmark_is_drawn_and_its_scores_are_read(model, prompts, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    options = ("--samples", 2, "--seed", 3, "--steps", 1, "--device", "cpu")
+    options = ("--samples", 2, "--seed", 3, "--solver-steps", 1, "--device", "cpu")
     told = invoke("draw-benchmark", model, "geneval", prompts, out, *options).output
     assert f"4 files of 2 prompts are in {out}" in told
     assert f"evaluate_images.py {out} --outfile" in told
@@ -64,7 +64,7 @@ def test_a_benchmark_is_drawn_and_its_scores_are_read(model, prompts, tmp_path: 
 def test_dpg_bench_is_told_the_side_of_a_tile(model, tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "0.txt").write_text("a field")
-    options = ("--steps", 1, "--device", "cpu")
+    options = ("--solver-steps", 1, "--device", "cpu")
     out = tmp_path / "out"
     told = invoke("draw-benchmark", model, "dpg-bench", tmp_path / "prompts", out, *options).output
     assert "--resolution 8 --pic-num 4" in told
@@ -80,6 +80,6 @@ def test_mistakes_are_told(model, prompts, tmp_path: Path) -> None:
         invoke("draw-benchmark", model, "geneval", "world", out, "--device", "cpu")
     with pytest.raises(UserError, match=r"no out\.json beside it"):
         invoke("score-benchmark", out)
-    invoke("draw-benchmark", model, "geneval", prompts, out, "--steps", 1, "--device", "cpu")
+    invoke("draw-benchmark", model, "geneval", prompts, out, "--solver-steps", 1, "--device", "cpu")
     with pytest.raises(UserError, match="does not tell what its pictures are to show"):
         invoke("score-benchmark", out)

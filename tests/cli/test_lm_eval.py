@@ -33,6 +33,29 @@ def test_without_the_harness_it_says_what_to_install() -> None:
     assert 'pip install "chiasm[harness]"' in str(result.exception)
 
 
+def test_a_folder_of_tasks_that_is_not_there_is_one_message(tmp_path: Path) -> None:
+    options = ["--tasks", "mine", f"--include_path={tmp_path}/nowhere"]
+    result = CliRunner().invoke(app, ["lm-eval", "run", *options])
+    assert isinstance(result.exception, UserError)
+    assert f"--include_path {tmp_path}/nowhere is no folder" in str(result.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not INSTALLED, reason='needs pip install "chiasm[harness]"')
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [(["--tasks", "nosuch"], "Tasks not found: nosuch"), ([], "No tasks specified")],
+)
+def test_tasks_that_the_harness_has_not_are_one_message(
+    options: list[str], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["chiasm"])
+    result = CliRunner().invoke(app, ["lm-eval", "run", *options])
+    assert isinstance(result.exception, UserError)
+    assert why in str(result.exception)
+    assert "lm-eval ls tasks" in str(result.exception)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(not INSTALLED, reason='needs pip install "chiasm[harness]"')

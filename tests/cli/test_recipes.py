@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from chiasm.cli.recipes import app
@@ -20,6 +21,28 @@ def test_the_list_names_all_with_what_they_are_for() -> None:
     lines = said("list").splitlines()
     assert [line.split()[0] for line in lines] == list(shipped_recipes())
     assert lines[0].endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [
+        ("quickstart", "train"),
+        ("vision-vae", "vision train"),
+        ("vocoder", "sound train"),
+        ("studies/targets", "study run"),
+        ("studies/embedded-world", "train"),
+    ],
+)
+def test_the_list_says_which_verb_takes_a_recipe(name: str, verb: str, tmp_path: Path) -> None:
+    [line] = [line for line in said("list").splitlines() if line.split()[0] == name]
+    assert line.removeprefix(name).strip().startswith(f"{verb}  ")
+    copied = said("copy", name, str(tmp_path))
+    assert f"chiasm {verb} {tmp_path / Path(name).name}.toml" in copied
+
+
+def test_the_command_of_a_copy_is_that_of_its_comment(tmp_path: Path) -> None:
+    command = f"chiasm train {tmp_path}/pictures.toml --set stream.sources.pictures.path=FOLDER"
+    assert f"{command} --out runs/pictures" in said("copy", "pictures", str(tmp_path))
 
 
 def test_what_is_shown_is_the_file() -> None:

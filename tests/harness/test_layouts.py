@@ -61,9 +61,19 @@ def test_what_a_scorer_cannot_read_is_refused(prompts_of: Callable[..., Path]) -
         ("wise", "p.json", "{}", "no list of prompts"),
         ("dpg-bench", "p.txt", "a cup", "no folder of text files"),
         ("t2i-compbench", "p.txt", " \n", "has no prompts"),
-        ("t2i-compbench", "p.txt", "a red_cup\n", "read.* a prompt from its picture's name"),
-        ("t2i-compbench", "p.txt", "a/b\n", "read.* a prompt from its picture's name"),
-        ("t2i-compbench", "p.txt", f"{'long ' * 60}\n", "more than 255 bytes"),
+        (
+            "t2i-compbench",
+            "p.txt",
+            "a red_cup\n",
+            r"number 1 \('a red_cup'\) has an underscore; change",
+        ),
+        ("t2i-compbench", "p.txt", "c\na/b\n", "number 2 .* has a slash; change"),
+        (
+            "t2i-compbench",
+            "p.txt",
+            f"{'long ' * 60}\n",
+            r"'long .{,60}' *\) makes a name of 310 bytes",
+        ),
     ],
 )
 def test_wrong_prompts_are_told(tmp_path: Path, name, file, content, message) -> None:

@@ -47,6 +47,11 @@ def test_an_interval_stands_in_brackets_where_it_is_known():
     assert number(math.nan) == "unknown"
 
 
+def test_where_nothing_varies_there_is_no_error():
+    assert estimate(1.0, 0.0, (1.0, 1.0), unit="share") == "100.0 %"
+    assert estimate(0.5, 1e-17, unit="share") == "50.0 %"
+
+
 def test_shares_are_per_cent_and_decibels_have_two_digits():
     assert estimate(0.5, 0.01, unit="share") == "50.0 ± 1.0 %"
     assert estimate(17.123, 0.456, unit="dB") == "17.12 ± 0.46"
