@@ -39,6 +39,12 @@ _FREEDOOM = "bsd-3-clause"
 """License of Freedoom, whose textures and maps are seen."""
 _ASKING = ("vqa", "aqa")
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
+_PROMPTS = {
+    "text": {"write": "story:"},
+    "image_text": {"image": "a bright room with brick walls, grass on the floor and sky above."},
+    "vqa": {"ask": "what is the wall made of?"},
+    "sound_text": {"sound": "sound: a bell rings in the middle, near."},
+}
 
 
 @SOURCES.register
@@ -60,6 +66,11 @@ class WorldSourceSettings(SourceSettings):
     def has_pictures(self) -> bool:
         """Whether documents have images: stories and sounds with words alone have none."""
         return self.task not in _WITHOUT_PICTURES
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """Words like those of the task's documents."""
+        return _PROMPTS.get(self.task, {})
 
     @property
     def only_answers(self) -> bool:
