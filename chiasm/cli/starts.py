@@ -18,15 +18,6 @@ from chiasm.walk.scripts import Script
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.truth import TrueWalk, Truth
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worlds.kinds import WorldSourceSettings
-
-WORLD_PROMPTS = {
-    "text": ("write", "story:"),
-    "image_text": ("image", "a bright room with brick walls, grass on the floor and sky above."),
-    "vqa": ("ask", "what is the wall made of?"),
-    "sound_text": ("sound", "sound: a bell rings in the middle, near."),
-}
-"""Task of the embedded world → a field of the demo page, and words of the task's documents."""
 
 
 class WalkedRun:
@@ -74,10 +65,9 @@ class WalkedRun:
 
     @property
     def prompts(self) -> dict[str, str]:
-        """Field of the demo page → a prompt, where the recipe says that training had the like."""
+        """Field of the demo page → a prompt in words that training had; empty without a recipe."""
         sources = [] if self._recipe is None else self._recipe.stream.sources.values()
-        tasks = [each.task for each in sources if isinstance(each, WorldSourceSettings)]
-        return dict(WORLD_PROMPTS[task] for task in tasks if task in WORLD_PROMPTS)
+        return {field: words for each in sources for field, words in each.prompts.items()}
 
     def starts(self, cache: Path | None, *, only_chosen: bool) -> tuple[Starts, Start | None]:
         """Returns the held-out views, and the chosen start, else one with an open way ahead.

@@ -105,6 +105,11 @@ class SourceSettings(Settings):
         return True
 
     @property
+    def prompts(self) -> Mapping[str, str]:
+        """Prompts like its documents' by field of the demo page: write, ask, or what is drawn."""
+        return {}
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """Paths of users' files that are read."""
         return ()
@@ -121,11 +126,8 @@ class SourceSettings(Settings):
         return ()
 
     def check(self) -> None:
-        """Refuses settings that are wrong together, which the checks of single ones cannot see.
-
-        Raises:
-            UserError: a setting is missing, or two contradict each other.
-        """
+        """Refuses settings that are missing or contradict each other, which the checks of single
+        ones cannot see, by a UserError."""
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both sides.

@@ -48,6 +48,12 @@ _ASKED = {
 }
 """Task → how a model of its documents is asked."""
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
+_PROMPTS = {
+    "text": {"write": "story:"},
+    "image_text": {"image": "a bright room with brick walls, grass on the floor and sky above."},
+    "vqa": {"ask": "what is the wall made of?"},
+    "sound_text": {"sound": "sound: a bell rings in the middle, near."},
+}
 
 
 @SOURCES.register
@@ -69,6 +75,11 @@ class WorldSourceSettings(SourceSettings):
     def has_pictures(self) -> bool:
         """Whether documents have images: stories and sounds with words alone have none."""
         return self.task not in _WITHOUT_PICTURES
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """Words like those of the task's documents."""
+        return _PROMPTS.get(self.task, {})
 
     @property
     def only_answers(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from chiasm.cli.choice import FIRST
 from chiasm.cli.starts import WalkedRun
 from chiasm.evaluation.rollouts import LAST, MEASURE, ImaginedWalks
+from chiasm.inference.pretrained import Pretrained
 
 RECIPE = """
 name = "small"
@@ -17,7 +18,7 @@ a = { kind = "world", task = "TASK" }
 
 
 @pytest.fixture
-def run(world_model, tmp_path: Path) -> Path:
+def run(world_model: Pretrained, tmp_path: Path) -> Path:
     world_model.save(tmp_path / "model")
     return tmp_path
 
