@@ -261,6 +261,6 @@ def _is_as_written(card: str) -> bool:
 
 
 def _write_sums(folder: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CARD)
     lines = [f"{sha256_of(path)}  {path.relative_to(folder)}\n" for path in files]
     (folder / SUMS).write_text("".join(lines))

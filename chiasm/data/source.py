@@ -121,20 +121,14 @@ class SourceSettings(Settings):
 
     @property
     def asked(self) -> tuple[Asking, ...]:
-        """How a model of its documents is asked, for the card of an exported model; of steps
-        between views :meth:`steps` tells."""
+        """How a model of its documents is asked; of steps between views :meth:`steps` tells."""
         return ()
 
     def check(self) -> None:
-        """Refuses settings that are missing or contradict each other, which the checks of single
-        ones cannot see, by a UserError."""
+        """Refuses, by a UserError, a missing setting or two that contradict each other."""
 
     def open(self, name: str, opening: Opening) -> Opened:
-        """Returns both sides.
-
-        Raises:
-            UserError: they cannot be opened.
-        """
+        """Returns both sides; raises a UserError where they cannot be opened."""
         raise self.error("kind", f"has no open() in {type(self).__name__}", "define it")
 
     def open_pictures(

@@ -22,9 +22,6 @@ _LONGEST_NAME = 255
 
 _NOT_IN_NAMES = {"_": "an underscore", "/": "a slash", "\0": "a zero byte"}
 
-_SHOWN = 60
-"""Characters of a prompt that a message shows."""
-
 
 class Prompt(NamedTuple):
     """One prompt of a benchmark."""
@@ -256,7 +253,7 @@ class T2ICompBench(Layout):
         if broken:
             raise UserError(
                 f"T2I-CompBench reads a prompt from its picture's name, and number {number + 1} "
-                f"({shorten(prompt.words, _SHOWN)!r}) {' and '.join(broken)}; change or remove it"
+                f"({shorten(prompt.words, 60)!r}) {' and '.join(broken)}; change or remove it"
             )
         return f"samples/{name}"
 

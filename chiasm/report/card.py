@@ -21,7 +21,7 @@ LIBRARY = "chiasm"
 
 _GIVEN = {
     "view": 'Path("view.png")  # a picture like those of its data',
-    "heard": 'chiasm.Sound("heard.wav", target=False)  # a sound like those of its data',
+    "heard": 'chiasm.Sound(Path("heard.wav"), target=False)  # a sound like those of its data',
 }
 """What lines of Python read, where no other line makes it."""
 
@@ -138,10 +138,8 @@ def _header(content: CardContent) -> str:
 
 
 def _data(sources: Mapping[str, Mapping[str, Any]]) -> doc.Section:
-    columns = (
-        *("source", "kind", "documents in all", "of them held out", "positions read"),
-        "license",
-    )
+    counts = ("documents in all", "of them held out", "positions read")
+    columns = ("source", "kind", *counts, "license")
     rows = [
         (
             name,
