@@ -137,8 +137,7 @@ class SourceSettings(Settings):
         """Returns both sides for the training of a vision tokenizer.
 
         Args:
-            name: name of the source, for messages.
-            opening: as for :meth:`open`.
+            name, opening: as for :meth:`open`.
             side: name and value of the setting for the side of the squares cut from pictures.
             captioned: whether words are read too.
 
