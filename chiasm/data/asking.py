@@ -20,17 +20,22 @@ class Asking(NamedTuple):
     document: str
     makes: str = ""
     """Stream of what it makes; empty: text."""
+    field: str = ""
+    """Field of the demo page that takes such words: ``write``, ``ask``, or a drawn stream."""
+    words: str = ""
 
 
 def writing(prompt: str) -> Asking:
     """Returns how a text is gone on with."""
-    return Asking(f"print(model.write({_quoted(prompt)}))", f"{prompt} …")
+    line = f"print(model.write({_quoted(prompt)}))"
+    return Asking(line, f"{prompt} …", field="write", words=prompt)
 
 
 def captioning(words: str) -> tuple[Asking, Asking]:
     """Returns how a picture is drawn, and how its caption is asked for."""
+    drawn = f"view = model.draw({_quoted(words)})", f"{PICTURE_PROMPT} {words} …"
     return (
-        Asking(f"view = model.draw({_quoted(words)})", f"{PICTURE_PROMPT} {words} …", "image"),
+        Asking(*drawn, "image", "image", words),
         Asking("print(model.caption(view))", f"[view] {CAPTION_PROMPT} …"),
     )
 
@@ -39,7 +44,8 @@ def answering(question: str, templates: Sequence[str] = (TEMPLATE,)) -> Asking:
     """Returns how a question about a picture is put, in the usual form or else in the first."""
     if TEMPLATE in templates:
         told = f"print(model.answer(view, {_quoted(question)}))"
-        return Asking(told, f"[view] {question_prompt(question)} …")
+        document = f"[view] {question_prompt(question)} …"
+        return Asking(told, document, field="ask", words=question)
     prompt = question_prompt(question, templates[0])
     return Asking(f"print(model.write((view, {_quoted(prompt)})))", f"[view] {prompt} …")
 
@@ -51,7 +57,8 @@ def hearing(prompt: str) -> Asking:
 
 def sounding(prompt: str) -> Asking:
     """Returns how a sound is made."""
-    return Asking(f"heard = model.synthesize({_quoted(prompt)})", f"{prompt} …", "sound")
+    line = f"heard = model.synthesize({_quoted(prompt)})"
+    return Asking(line, f"{prompt} …", "sound", "sound", prompt)
 
 
 def imagining(actions: ActionFormat) -> Asking:

@@ -41,19 +41,13 @@ _FREEDOOM = "bsd-3-clause"
 _ASKING = ("vqa", "aqa")
 _ASKED = {
     "text": (writing("story:"),),
-    "image_text": captioning("a dim room with steel walls"),
+    "image_text": captioning("a bright room with brick walls, grass on the floor and sky above."),
     "vqa": (answering("what is the wall made of?"),),
-    "sound_text": (sounding("sound: a bell"), hearing("caption:")),
+    "sound_text": (sounding("sound: a bell rings in the middle, near."), hearing("caption:")),
     "aqa": (hearing(question_prompt("is there a bell?")),),
 }
 """Task → how a model of its documents is asked."""
 _WITHOUT_PICTURES = ("text", "sound_text", "aqa")
-_PROMPTS = {
-    "text": {"write": "story:"},
-    "image_text": {"image": "a bright room with brick walls, grass on the floor and sky above."},
-    "vqa": {"ask": "what is the wall made of?"},
-    "sound_text": {"sound": "sound: a bell rings in the middle, near."},
-}
 
 
 @SOURCES.register
@@ -79,7 +73,7 @@ class WorldSourceSettings(SourceSettings):
     @property
     def prompts(self) -> Mapping[str, str]:
         """Words like those of the task's documents."""
-        return _PROMPTS.get(self.task, {})
+        return {each.field: each.words for each in self.asked if each.field}
 
     @property
     def only_answers(self) -> bool:

@@ -152,6 +152,7 @@ def test_pictures_may_keep_their_shapes_from_then_on(long: Path, train: Train) -
             ["model.width=32", "model.key_value_heads=2"],
             "trained with model.width = 16, model.key_value_heads = 1, model.head_width = 8, model",
         ),
+        (["streams.image.patch_pixels=2"], r"initialize.model has .* and this model one of"),
         (["objective.prediction='v'"], "trained with objective.prediction = 'x', and this recipe"),
         (["training.frozen=['block.*']"], "training.frozen = 'block.*' matches no parameter; one"),
         (["training.frozen=['*']"], "leaves nothing to train"),
