@@ -13,7 +13,7 @@ from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
 from chiasm.recipe import load_recipe
 
-STEPS = 100
+STEPS = 50
 
 
 def said(*words: str) -> str:

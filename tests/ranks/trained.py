@@ -28,7 +28,7 @@ from chiasm.training.parallel import whole_weights
 from chiasm.training.shared_memory import fits
 from chiasm.training.trainer import Trainer
 
-STEPS = 20
+STEPS = 8
 
 
 def stir(trainer: Trainer) -> None:

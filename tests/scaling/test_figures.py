@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def fit(table):
-    return fit_points(table(shift=2.5), resamples=100)
+    return fit_points(table(shift=2.5), resamples=40)
 
 
 def test_every_curve_and_minimum_is_drawn(fit):
@@ -27,7 +27,7 @@ def test_every_curve_and_minimum_is_drawn(fit):
 
 
 def test_a_curve_is_drawn_where_it_was_fitted(table):
-    fit = fit_points(table(sizes=9, half_span=16.0), resamples=100)
+    fit = fit_points(table(sizes=9, half_span=16.0), resamples=40)
     for axes, own in zip(isoflop_figure(fit).axes, fit.modalities.values(), strict=True):
         curves = [line.get_xdata() for line in axes.get_lines() if line.get_marker() != "*"]
         ends = np.array([(curve.min(), curve.max()) for curve in curves])
