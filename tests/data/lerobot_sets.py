@@ -7,6 +7,7 @@ begins with 0.01 times that number: what is read shows where it was taken from.
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -72,6 +73,13 @@ def seen(picture: Image) -> tuple[int, int]:
 
 
 def mp4(path: Path, frames: Iterable[np.ndarray], made: Made) -> None:
+    """In a thread that ends: SVT-AV1 gives the one that opens it real-time priority, if it is
+    root's, and leaves it so; a browser that inherits this keeps everything else from the cores."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(encode, path, frames, made).result()
+
+
+def encode(path: Path, frames: Iterable[np.ndarray], made: Made) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(made.codec, rate=RATE, options={"g": "2", "qp": "0"})

@@ -31,7 +31,7 @@ def exact(table, law, **grid):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     exponents=st.tuples(*[st.floats(0.15, 0.9)] * 2),
     floor=st.floats(0.0, 3.0),
