@@ -66,10 +66,12 @@ def export_run(
         tell: receives one line about each tokenizer.
 
     Raises:
-        UserError: there is no such model, an override is of something else, or the folder holds
-            anything else or cannot be written.
+        UserError: there is no such model, it is an export itself, an override is of something
+            else, or the folder holds anything else or cannot be written.
     """
     _refuse_other(out, Path(run))
+    if (Path(run) / SUMS).is_file():
+        raise UserError(f"{run} is an export itself, with its card and numbers; copy the folder")
     model = Pretrained.load(run)
     recipe = _recipe(Path(run), overrides)
     with writing("the export", out), whole(out) as aside:

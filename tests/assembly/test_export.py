@@ -213,6 +213,12 @@ def test_a_changed_export_is_left_as_it_is(
     assert contents(out) == before
 
 
+def test_an_export_is_copied_not_exported(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is an export itself, with its card and numbers; copy"):
+        export_run(exported, tmp_path / "again", tell=lambda line: None)
+    assert not (tmp_path / "again").exists()
+
+
 @pytest.mark.slow
 def test_an_untouched_export_is_replaced(run: Path, exported: Path, tmp_path: Path) -> None:
     out = shutil.copytree(exported, tmp_path / "out")
