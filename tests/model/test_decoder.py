@@ -399,6 +399,7 @@ def hidden_and_gradients(naive, decoder) -> list[torch.Tensor]:
 
 @pytest.mark.filterwarnings("ignore")  # of what tracing imports and reads
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+@pytest.mark.slow
 def test_compiled_blocks_on_a_cpu_give_the_same(naive):
     settings = {"noise": 0.1, "depth": 1, "attention_weights": "modality"}
     expected = hidden_and_gradients(naive, naive.decoder(**settings))
