@@ -15,7 +15,7 @@ import torch
 
 from chiasm.device import processor
 
-NAMED_PACKAGES = ("chiasm", "torch", "numpy", "grain", "tokenizers", "vizdoom")
+NAMED_PACKAGES = ("chiasm", "numpy", "grain", "tokenizers", "vizdoom")
 
 
 def versions(command: str) -> dict[str, Any]:
@@ -31,9 +31,12 @@ def versions(command: str) -> dict[str, Any]:
 
 
 def code_versions() -> dict[str, str | None]:
-    """Versions of the packages that decide the numbers, and the commit."""
+    """Versions of the packages that decide the numbers, and the commit.
+
+    That of torch names its build, as in 2.13.0+cpu, which its package's metadata may not.
+    """
     packages = {name: importlib.metadata.version(name) for name in NAMED_PACKAGES}
-    return {**packages, "git_commit": _git_commit()}
+    return {**packages, "torch": torch.__version__, "git_commit": _git_commit()}
 
 
 def _git_commit() -> str | None:
