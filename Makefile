@@ -1,5 +1,5 @@
 # make quickstart   set up, then pretrain, use and report a small multimodal model (15 minutes)
-# make test         set up, then run every test (about 13 minutes on 2 cores)
+# make test         set up, then run every test (about 11 minutes on 2 cores)
 # make quick        set up, then run all but the slow ones, in every folder: a minute on 2 free cores
 # make check        lint, types and the direction of imports
 # make docs         write docs/settings.md anew from the settings and their docstrings
