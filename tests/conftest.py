@@ -530,7 +530,7 @@ def _same_numbers_every_time() -> None:
 
 @pytest.fixture(autouse=True)
 def _same_priority() -> Iterator[None]:
-    """What a library changes of the scheduling would hold for all later tests and their children."""
+    """What a library changes of the scheduling would hold for later tests and their children."""
     if not hasattr(os, "sched_getscheduler"):
         yield
         return
