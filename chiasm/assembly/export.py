@@ -22,7 +22,7 @@ from typing import Any
 from chiasm.batch.streams import IMAGE
 from chiasm.data.asking import Asking, imagining
 from chiasm.errors import UserError
-from chiasm.inference.pretrained import CONFIG, STREAMS, Pretrained
+from chiasm.inference.pretrained import CONFIG, STREAMS, Pretrained, find_model
 from chiasm.public import public
 from chiasm.recipe import Recipe, differences, load_recipe, resolved
 from chiasm.report.card import CardContent, card
@@ -70,7 +70,7 @@ def export_run(
             else, or the folder holds anything else or cannot be written.
     """
     _refuse_other(out, Path(run))
-    if (Path(run) / SUMS).is_file():
+    if (find_model(run) / SUMS).is_file():
         raise UserError(f"{run} is an export itself, with its card and numbers; copy the folder")
     model = Pretrained.load(run)
     recipe = _recipe(Path(run), overrides)

@@ -214,8 +214,9 @@ def test_a_changed_export_is_left_as_it_is(
 
 
 def test_an_export_is_copied_not_exported(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is an export itself, with its card and numbers; copy"):
-        export_run(exported, tmp_path / "again", tell=lambda line: None)
+    for model in (exported, "embedded-world"):
+        with pytest.raises(UserError, match="is an export itself, with its card and numbers; copy"):
+            export_run(model, tmp_path / "again", tell=lambda line: None)
     assert not (tmp_path / "again").exists()
 
 

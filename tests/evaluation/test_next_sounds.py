@@ -29,7 +29,6 @@ def test_sound_and_view_stand_beside_the_last_ones_and_other_actions(run):
 def test_the_last_sound_is_the_one_before_the_action(run, sounding):
     """Where nothing changes it is the truth."""
     source = sounding.held_out["steps"]
-
     still = copy(source)
     still.sound = lambda frame: source.sound(frame - frame % 6)
     rows = NextSounds().measure_walks(run, sounding.train["steps"], still).rows

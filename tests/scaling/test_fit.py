@@ -148,7 +148,7 @@ def test_a_published_text_only_law_can_be_refitted():
         points.append(
             Point(f"row {number}", 6 * size * tokens, size, tokens, {"text": float(loss)})
         )
-    fit = fit_points(points, resamples=40)
+    fit = fit_points(points, resamples=100)
     own = fit.modalities["text"]
     for method in FITS:
         number = own.estimates[method].size_exponent
